@@ -1,0 +1,278 @@
+/**
+ * The contract of the core: everything that enters and leaves a peer.
+ *
+ * The core is one synchronous, deterministic state machine. It owns no socket, clock, timer, random
+ * source, disk or promise. A driver feeds it `Input`s, drains its `Output`s and wakes it at its
+ * `deadline`. Equal construction and equal inputs give equal outputs, bit for bit.
+ */
+declare const unit: unique symbol
+type Unit<T, U extends string> = T & { readonly [unit]: U }
+
+/** Monotonic milliseconds from the driver's own origin: subtract and compare, never send. */
+export type Instant = Unit<number, 'Instant'>
+/** Wall-clock milliseconds since 1970: crosses the wire, never drives a timer. */
+export type UnixMs = Unit<number, 'UnixMs'>
+/** Ed25519 public key of a peer: 64 lower-case hex digits. */
+export type PeerId = Unit<string, 'PeerId'>
+/** BLAKE2b-256 of a packet's header and body: 64 lower-case hex digits. */
+export type PacketId = Unit<string, 'PacketId'>
+
+/** The driver's IPv4 socket, from which unicast and LAN beacons leave. */
+export const SOCKET_IPV4 = 0
+/** The driver's IPv6 socket. */
+export const SOCKET_IPV6 = 1
+/** The driver's LAN socket: only receives beacons; answers leave from `SOCKET_IPV4`. */
+export const SOCKET_LAN = 2
+/** As a `transmit` target's host: the driver sends to every link's multicast group. */
+export const LAN_HOST = 'lan'
+
+/** One remote socket as seen from one of ours. `host` is an IP literal in canonical text form. */
+export interface Endpoint {
+  readonly kind: 'udp'
+  readonly socket: number
+  readonly host: string
+  readonly port: number
+}
+
+/** An address of our own that an interface carries. */
+export interface LocalAddress {
+  readonly host: string
+  readonly port: number
+}
+
+export interface StoredRecord {
+  readonly key: string
+  readonly value: Uint8Array
+}
+
+export type Input =
+  /** `data` is borrowed for the call: the core copies what it keeps. */
+  | { readonly type: 'datagram'; readonly from: Endpoint; readonly data: Uint8Array }
+  /** A socket opened, closed, or its host's addresses changed. */
+  | {
+      readonly type: 'socket'
+      readonly socket: number
+      readonly state: 'up' | 'down'
+      readonly addresses: readonly LocalAddress[]
+    }
+  | { readonly type: 'loaded'; readonly prefix: string; readonly records: readonly StoredRecord[] }
+  | { readonly type: 'deadline' }
+  | { readonly type: 'command'; readonly command: Command }
+
+/** A number the caller chose to name one of its operations, calls, streams or subclusters. */
+export type Handle = number
+
+export type Delivery = 'durable' | 'live' | 'lossy'
+
+export type Command =
+  | { readonly type: 'join'; readonly subcluster: Handle; readonly sharedKey: Uint8Array }
+  | { readonly type: 'leave'; readonly subcluster: Handle }
+  /** Publishes to the subcluster. Answered by `done` (with the packet) or `failed`. */
+  | {
+      readonly type: 'publish'
+      readonly operation: Handle
+      readonly subcluster: Handle
+      readonly event: string
+      readonly value: Uint8Array
+      readonly delivery: Delivery
+      readonly lifeMs: number
+    }
+  /** One acknowledged message to one member: `done` when the other side's core has it. */
+  | {
+      readonly type: 'send'
+      readonly operation: Handle
+      readonly subcluster: Handle
+      readonly peer: PeerId
+      readonly event: string
+      readonly value: Uint8Array
+    }
+  /** One call to one member: `answer` with what it returned, or `failed`. */
+  | {
+      readonly type: 'request'
+      readonly operation: Handle
+      readonly subcluster: Handle
+      readonly peer: PeerId
+      readonly name: string
+      readonly value: Uint8Array
+      readonly timeoutMs: number
+    }
+  /** Gives up waiting for an operation; a cancelled request is cancelled at the other side too. */
+  | { readonly type: 'cancel'; readonly operation: Handle }
+  /** Answers a `call` event. `ok: false` carries an encoded error. */
+  | {
+      readonly type: 'respond'
+      readonly call: Handle
+      readonly ok: boolean
+      readonly value: Uint8Array
+    }
+  | {
+      readonly type: 'presence'
+      readonly subcluster: Handle
+      readonly value: Uint8Array | undefined
+    }
+  /** `stream` is even: callers number the streams they open 2, 4, 6, …; the core numbers the others. */
+  | {
+      readonly type: 'openStream'
+      readonly stream: Handle
+      readonly subcluster: Handle
+      readonly peer: PeerId
+      readonly name: string
+    }
+  /** Kept until acknowledged. Write no more than the last `writable` allowed. */
+  | { readonly type: 'write'; readonly stream: Handle; readonly data: Uint8Array }
+  | { readonly type: 'finish'; readonly stream: Handle }
+  | { readonly type: 'reset'; readonly stream: Handle }
+  /** The application took `bytes` of what `data` events gave: opens the window again. */
+  | { readonly type: 'consume'; readonly stream: Handle; readonly bytes: number }
+  /** Meets a peer at an address, whose identity is checked when `peer` is given. */
+  | {
+      readonly type: 'dial'
+      readonly addresses: readonly LocalAddress[]
+      readonly peer: PeerId | undefined
+    }
+  /** Says good-bye to every remote; nothing may follow. */
+  | { readonly type: 'close' }
+
+/** How a session's datagrams travel at the moment. */
+export type PathKind = 'direct' | 'lan' | 'relayed'
+export type Connectivity = 'offline' | 'connecting' | 'online' | 'degraded'
+
+export interface PacketInfo {
+  readonly id: PacketId
+  readonly author: PeerId
+  /** The packets this one follows, as the first 16 bytes of their ids in hex. */
+  readonly previous: readonly string[]
+  /** The author's wall clock; may be wrong by hours. */
+  readonly timestamp: UnixMs
+  readonly lamport: number
+  readonly ttlMs: number
+  readonly via: 'direct' | 'relayed' | 'cache' | 'self'
+  /** A packet that this one follows has not arrived. */
+  readonly gap: boolean
+}
+
+/** Why an operation failed; becomes `LaticaError.code` at the edge. */
+export type FailureCode =
+  | 'EPEERGONE'
+  | 'ETIMEDOUT'
+  | 'ETOOBIG'
+  | 'EREMOTE'
+  | 'ENOHANDLER'
+  | 'EABORTED'
+  | 'ECLOSED'
+
+export type PeerEvent =
+  | { readonly type: 'state'; readonly state: Connectivity }
+  /** Our address as remotes see it. */
+  | { readonly type: 'address'; readonly address: LocalAddress }
+  | { readonly type: 'connection'; readonly peer: PeerId; readonly path: PathKind }
+  | {
+      readonly type: 'path'
+      readonly peer: PeerId
+      readonly path: PathKind
+      readonly rttMs: number
+    }
+  | { readonly type: 'disconnection'; readonly peer: PeerId; readonly why: LeaveReason }
+  | {
+      readonly type: 'member'
+      readonly subcluster: Handle
+      readonly peer: PeerId
+      readonly change:
+        | { readonly state: 'joined' }
+        | { readonly state: 'left'; readonly why: LeaveReason }
+    }
+  /** A published packet, authentic and new, in causal order where its parents are known. */
+  | {
+      readonly type: 'packet'
+      readonly subcluster: Handle
+      readonly packet: PacketInfo
+      readonly event: string
+      readonly value: Uint8Array
+    }
+  /** A direct message: `ordered` ones arrive once, in order per peer and event. */
+  | {
+      readonly type: 'message'
+      readonly subcluster: Handle
+      readonly peer: PeerId
+      readonly event: string
+      readonly value: Uint8Array
+      readonly delivery: 'ordered' | 'lossy'
+      readonly via: 'direct' | 'relayed'
+    }
+  | {
+      readonly type: 'call'
+      readonly call: Handle
+      readonly subcluster: Handle
+      readonly peer: PeerId
+      readonly name: string
+      readonly value: Uint8Array
+    }
+  /** The caller no longer waits for the answer. */
+  | { readonly type: 'callCancelled'; readonly call: Handle }
+  | {
+      readonly type: 'presence'
+      readonly subcluster: Handle
+      readonly peer: PeerId
+      readonly value: Uint8Array | undefined
+    }
+  | {
+      readonly type: 'stream'
+      readonly stream: Handle
+      readonly subcluster: Handle
+      readonly peer: PeerId
+      readonly name: string
+    }
+  | { readonly type: 'data'; readonly stream: Handle; readonly data: Uint8Array }
+  /** The remote finished its side; after all of its `data`. */
+  | { readonly type: 'ended'; readonly stream: Handle }
+  /** The stream broke: the remote reset it, or it is gone. */
+  | { readonly type: 'broken'; readonly stream: Handle; readonly code: FailureCode }
+  /** The stream takes `bytes` more. First sent when it opens. */
+  | { readonly type: 'writable'; readonly stream: Handle; readonly bytes: number }
+  | { readonly type: 'done'; readonly operation: Handle; readonly packet: PacketInfo | undefined }
+  | {
+      readonly type: 'answer'
+      readonly operation: Handle
+      readonly ok: boolean
+      readonly value: Uint8Array
+    }
+  | { readonly type: 'failed'; readonly operation: Handle; readonly code: FailureCode }
+  /** A remote fault: counted, traced, never thrown. */
+  | { readonly type: 'rejected'; readonly code: RejectCode; readonly from: Endpoint | undefined }
+
+export type LeaveReason = 'left' | 'closed' | 'timeout' | 'restarted'
+
+export type RejectCode =
+  | 'malformed'
+  | 'version'
+  | 'unauthentic'
+  | 'replayed'
+  | 'expired'
+  | 'unknown'
+  | 'over-limit'
+  | 'rate-limited'
+
+export type Output =
+  | { readonly type: 'transmit'; readonly to: Endpoint; readonly data: Uint8Array }
+  | { readonly type: 'load'; readonly prefix: string }
+  /** Writes or (`undefined`) deletes. Precedes any `transmit` that depends on it. */
+  | { readonly type: 'store'; readonly key: string; readonly value: Uint8Array | undefined }
+  | { readonly type: 'event'; readonly event: PeerEvent }
+
+/** When the core next wants a `deadline` input, and why: the reason is for traces. */
+export interface Deadline {
+  readonly at: Instant
+  readonly reason: string
+}
+
+export interface Core {
+  /**
+   * Applies one input and settles everything that follows from it.
+   * Never throws on remote bytes. Throws if earlier outputs were not drained (a driver's fault).
+   */
+  handle(input: Input, now: Instant, wall: UnixMs): void
+  /** The next output in causal order, or undefined when drained. */
+  poll(): Output | undefined
+  /** Changes only in `handle`. Undefined when there is nothing to wait for. */
+  deadline(): Deadline | undefined
+}
