@@ -265,6 +265,26 @@ export interface Deadline {
   readonly reason: string
 }
 
+/** What a peer knows of itself and its remotes: for `info()`, `stats()` and tests. */
+export interface Snapshot {
+  readonly peerId: PeerId
+  readonly state: Connectivity
+  /** Our addresses as remotes see them. */
+  readonly observed: readonly LocalAddress[]
+  readonly local: readonly LocalAddress[]
+  readonly sessions: readonly SessionSnapshot[]
+  /** Datagrams, bytes, rejections by code, and so on, since the peer was made. */
+  readonly counters: Readonly<Record<string, number>>
+}
+
+export interface SessionSnapshot {
+  readonly peer: PeerId
+  readonly state: 'up' | 'lost'
+  readonly path: PathKind
+  readonly address: LocalAddress | undefined
+  readonly rttMs: number
+}
+
 export interface Core {
   /**
    * Applies one input and settles everything that follows from it.
@@ -275,4 +295,5 @@ export interface Core {
   poll(): Output | undefined
   /** Changes only in `handle`. Undefined when there is nothing to wait for. */
   deadline(): Deadline | undefined
+  snapshot(): Snapshot
 }
