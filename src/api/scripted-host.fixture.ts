@@ -1,0 +1,137 @@
+import type {
+  Command,
+  Handle,
+  LeaveReason,
+  PacketId,
+  PacketInfo,
+  PeerEvent,
+  PeerId,
+  Snapshot,
+  UnixMs,
+} from '../core/io.ts'
+import type { Host } from './host.ts'
+import { PeerSocket } from './socket.ts'
+import { decodeValue, encodeValue } from './values.ts'
+
+export const ME = 'aa'.repeat(32) as PeerId
+export const ANN = '01'.repeat(32) as PeerId
+export const BOB = '02'.repeat(32) as PeerId
+export const KEY = new Uint8Array(32).fill(7)
+
+type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>
+
+/** A host that does what the test says: it keeps the commands, and the test sends the events. */
+export class ScriptedHost implements Host {
+  readonly peerId = ME
+  readonly commands: Command[] = []
+  isClosed = false
+  /** Called for each command, as a peer that reacts at once would. */
+  react: (command: Command) => void = () => {}
+  snapshotNow: Snapshot = {
+    peerId: ME,
+    state: 'connecting',
+    observed: [],
+    local: [
+      { host: '127.0.0.1', port: 7 },
+      { host: '10.0.0.1', port: 7 },
+    ],
+    sessions: [],
+    counters: { datagramsIn: 3 },
+  }
+  #listener: (event: PeerEvent) => void = () => {}
+
+  command(command: Command): void {
+    this.commands.push(command)
+    this.react(command)
+  }
+
+  onEvent(listener: (event: PeerEvent) => void): void {
+    this.#listener = listener
+  }
+
+  snapshot(): Snapshot {
+    return this.snapshotNow
+  }
+
+  close(): Promise<void> {
+    this.isClosed = true
+    return Promise.resolve()
+  }
+
+  emit(event: PeerEvent): void {
+    this.#listener(event)
+  }
+
+  connect(peer: PeerId): void {
+    this.emit({ type: 'connection', peer, path: 'lan' })
+  }
+
+  join(peer: PeerId, subcluster: Handle = 1): void {
+    this.emit({ type: 'member', subcluster, peer, change: { state: 'joined' } })
+  }
+
+  leave(peer: PeerId, why: LeaveReason = 'left', subcluster: Handle = 1): void {
+    this.emit({ type: 'member', subcluster, peer, change: { state: 'left', why } })
+  }
+
+  message(peer: PeerId, event: string, value: unknown, subcluster: Handle = 1): void {
+    const bytes = encodeValue(value)
+    this.emit({
+      type: 'message',
+      subcluster,
+      peer,
+      event,
+      value: bytes,
+      delivery: 'ordered',
+      via: 'direct',
+    })
+  }
+
+  packet(author: PeerId, event: string, value: unknown, subcluster: Handle = 1): void {
+    const bytes = encodeValue(value)
+    this.emit({ type: 'packet', subcluster, packet: packetInfo(author), event, value: bytes })
+  }
+
+  done(operation: Handle, packet?: PacketInfo): void {
+    this.emit({ type: 'done', operation, packet })
+  }
+
+  all<T extends Command['type']>(type: T): CommandOf<T>[] {
+    return this.commands.filter((command): command is CommandOf<T> => command.type === type)
+  }
+
+  last<T extends Command['type']>(type: T): CommandOf<T> {
+    const command = this.all(type).at(-1)
+    if (command === undefined) throw new Error(`no ${type} command was given`)
+    return command
+  }
+}
+
+export function packetInfo(author: PeerId): PacketInfo {
+  return {
+    id: 'cd'.repeat(32) as PacketId,
+    author,
+    previous: ['ef'.repeat(16)],
+    timestamp: 1_700_000_000_000 as UnixMs,
+    lamport: 4,
+    ttlMs: 1_000,
+    via: 'direct',
+    gap: false,
+  }
+}
+
+export function valueOf(command: { readonly value: Uint8Array | undefined }): unknown {
+  return command.value === undefined ? undefined : decodeValue(command.value)
+}
+
+export function scriptedSocket(): { host: ScriptedHost; socket: PeerSocket } {
+  const host = new ScriptedHost()
+  const resolve = ({ addresses }: { addresses: readonly { host: string; port: number }[] }) =>
+    Promise.resolve(addresses)
+  return { host, socket: new PeerSocket({ host, resolve }) }
+}
+
+/** Lets every promise that can settle do so. */
+export function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}

@@ -1,0 +1,315 @@
+import type { LeaveReason, LocalAddress, PathKind } from '../core/io.ts'
+
+/** What untyped use gives: everything fits. */
+// biome-ignore lint/suspicious/noExplicitAny: a programme without a Schema stays loose (DESIGN §10).
+export type Loose = any
+
+/**
+ * Types a subcluster: `events` by name, the `presence` value, `rpc` functions by name.
+ * `type Chat = { events: { news: { text: string } }; rpc: { add(x: number[]): number } }`
+ */
+export interface Schema {
+  readonly events?: object
+  readonly presence?: unknown
+  readonly rpc?: object
+}
+
+export type EventsOf<S> = S extends { events: infer E extends object } ? E : Record<string, Loose>
+export type PresenceOf<S> = S extends { presence: infer P } ? P : Loose
+export type RpcOf<S> = S extends { rpc: infer R extends object }
+  ? R
+  : Record<string, (argument: Loose) => Loose>
+export type EventName<S> = keyof EventsOf<S> & string
+export type RpcName<S> = keyof RpcOf<S> & string
+export type RpcArgument<S, K extends RpcName<S>> = RpcOf<S>[K] extends (...list: infer A) => unknown
+  ? A extends []
+    ? undefined
+    : A[0]
+  : never
+export type RpcResult<S, K extends RpcName<S>> = RpcOf<S>[K] extends (...list: never) => infer R
+  ? Awaited<R>
+  : never
+
+/** Ends what `on`, `handle` or `subscribe` began. */
+export type Off = (() => void) & Disposable
+
+export interface ListenOptions {
+  readonly signal?: AbortSignal
+}
+
+/** A packet that was published: every member gets the same one. */
+export interface PublishedPacket {
+  /** 64 hex digits, the same at every member. */
+  readonly id: string
+  readonly author: string
+  /** The packets its author had seen last: the first 32 hex digits of their ids. */
+  readonly previous: readonly string[]
+  /** The author's clock, in milliseconds since 1970; may be wrong by hours. */
+  readonly timestamp: number
+  /** Greater than that of every packet it follows. */
+  readonly lamport: number
+  /** Milliseconds that peers keep it. */
+  readonly ttl: number
+  readonly via: 'direct' | 'relayed' | 'cache' | 'self'
+  /** A packet that this one follows has not arrived. */
+  readonly gap: boolean
+}
+
+/** What comes with a value that was sent to this peer alone, or not kept: it has no id. */
+export interface DirectPacket {
+  readonly id: undefined
+  readonly author: string
+  readonly previous: readonly []
+  /** The clock of the peer that holds this object, when the value came or went. */
+  readonly timestamp: number
+  readonly lamport: 0
+  readonly ttl: 0
+  readonly via: 'direct' | 'relayed' | 'self'
+  readonly gap: false
+}
+
+/** What is not authentic is never delivered: `author` is proved. */
+export type Packet = PublishedPacket | DirectPacket
+
+export interface EmitOptions {
+  /**
+   * 'durable' (default) is published and kept for members that are offline, 'live' reaches the
+   * members present, 'lossy' is one datagram without retry, for positions and cursors.
+   */
+  readonly delivery?: 'durable' | 'live' | 'lossy'
+  /** Milliseconds to keep it: up to 7 days, which is the default. */
+  readonly ttl?: number
+  readonly signal?: AbortSignal
+}
+
+export interface RequestOptions {
+  /** Milliseconds; 30,000 without. */
+  readonly timeout?: number
+  readonly signal?: AbortSignal
+}
+
+export interface PeerStream {
+  readonly name: string
+  /** A byte stream. Bytes not yet read hold the other side back. */
+  readonly readable: ReadableStream<Uint8Array>
+  /** Takes Uint8Array. A write waits until the other side reads. */
+  readonly writable: WritableStream<Uint8Array>
+  /** Resolves when both directions ended, rejects when the stream broke. */
+  readonly closed: Promise<void>
+  /** Gives up both directions at once. */
+  abort(reason?: unknown): void
+}
+
+export interface PeerEvents<S> {
+  '#stream': [stream: PeerStream, peer: RemotePeer<S>]
+}
+
+/** Another member that is here. A peer that left and came back is a new object, by a new '#join'. */
+export interface RemotePeer<S = Schema> {
+  readonly peerId: string
+  readonly path: PathKind
+  /** Milliseconds; undefined until it was measured. */
+  readonly rtt: number | undefined
+  /** What this peer set as its presence. */
+  readonly presence: PresenceOf<S> | undefined
+  on<K extends keyof PeerEvents<S> | EventName<S>>(
+    event: K,
+    listener: (...args: ArgumentsOf<S, PeerEvents<S>, K>) => unknown,
+    options?: ListenOptions,
+  ): Off
+  once<K extends keyof PeerEvents<S> | EventName<S>>(
+    event: K,
+    listener: (...args: ArgumentsOf<S, PeerEvents<S>, K>) => unknown,
+    options?: ListenOptions,
+  ): Off
+  off(event: keyof PeerEvents<S> | EventName<S>, listener: (...args: never[]) => unknown): void
+  /** Sends to this peer alone. Resolves when the other side has it; waits while queues are full. */
+  emit<K extends EventName<S>>(
+    event: K,
+    value: EventsOf<S>[K],
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<void>
+  /** Calls what the other side gave to `handle(name, …)`. */
+  request<K extends RpcName<S>>(
+    name: K,
+    argument: RpcArgument<S, K>,
+    options?: RequestOptions,
+  ): Promise<RpcResult<S, K>>
+  openStream(name: string, options?: { readonly signal?: AbortSignal }): Promise<PeerStream>
+}
+
+export interface SubclusterEvents<S> {
+  '#join': [peer: RemotePeer<S>]
+  '#leave': [peer: RemotePeer<S>, why: LeaveReason]
+  '#presence': [peer: RemotePeer<S>, value: PresenceOf<S> | undefined]
+  '#stream': [stream: PeerStream, peer: RemotePeer<S>]
+  '#error': [error: unknown]
+}
+
+/** The arguments of a listener: a system event's own, or the value and its packet. */
+export type ArgumentsOf<S, System, K> = K extends keyof System
+  ? System[K] extends unknown[]
+    ? System[K]
+    : never
+  : K extends EventName<S>
+    ? [value: EventsOf<S>[K], packet: Packet]
+    : never
+
+export interface EventItem<T> {
+  readonly value: T
+  readonly packet: Packet
+  /** How many items were dropped before this one because the loop was slower than the network. */
+  readonly missed: number
+}
+
+export type RequestResult<S, K extends RpcName<S>> =
+  | { readonly peer: RemotePeer<S>; readonly ok: true; readonly value: RpcResult<S, K> }
+  | { readonly peer: RemotePeer<S>; readonly ok: false; readonly error: Error }
+
+export interface Presence<P> {
+  readonly self: P | undefined
+  /** By peerId. A fresh map after every change, the same one in between. */
+  readonly others: ReadonlyMap<string, P>
+  /** Shows `value` to every member, now and those to come; undefined shows nothing. */
+  set(value: P | undefined): void
+  subscribe(changed: () => void, options?: ListenOptions): Off
+}
+
+/** A group of peers that share a key. */
+export interface Subcluster<S = Schema> extends AsyncDisposable {
+  /** The members present, by peerId, without us. */
+  readonly peers: ReadonlyMap<string, RemotePeer<S>>
+  readonly presence: Presence<PresenceOf<S>>
+  /**
+   * Listens. System events begin with '#'; every other name is one that members emit. Members
+   * present are handed to a late '#join' listener, right after the current job.
+   */
+  on<K extends keyof SubclusterEvents<S> | EventName<S>>(
+    event: K,
+    listener: (...args: ArgumentsOf<S, SubclusterEvents<S>, K>) => unknown,
+    options?: ListenOptions,
+  ): Off
+  once<K extends keyof SubclusterEvents<S> | EventName<S>>(
+    event: K,
+    listener: (...args: ArgumentsOf<S, SubclusterEvents<S>, K>) => unknown,
+    options?: ListenOptions,
+  ): Off
+  off(
+    event: keyof SubclusterEvents<S> | EventName<S>,
+    listener: (...args: never[]) => unknown,
+  ): void
+  /** Sends to every member. Waits while queues are full. */
+  emit<K extends EventName<S>>(
+    event: K,
+    value: EventsOf<S>[K],
+    options?: EmitOptions & { readonly delivery?: 'durable' },
+  ): Promise<PublishedPacket>
+  emit<K extends EventName<S>>(
+    event: K,
+    value: EventsOf<S>[K],
+    options: EmitOptions,
+  ): Promise<Packet>
+  /**
+   * The values of one event from this call on, as a loop. Holds up to 1,024 that the loop has not
+   * taken; beyond, the oldest are dropped and `missed` counts them. Ends on `leave` and on `signal`.
+   */
+  events<K extends EventName<S>>(
+    event: K,
+    options?: ListenOptions,
+  ): AsyncIterableIterator<EventItem<EventsOf<S>[K]>>
+  /** Answers requests of this name. One function a name. What it throws, the caller gets. */
+  handle<K extends RpcName<S>>(
+    name: K,
+    handler: (
+      argument: RpcArgument<S, K>,
+      context: { readonly peer: RemotePeer<S>; readonly signal: AbortSignal },
+    ) => RpcResult<S, K> | Promise<RpcResult<S, K>>,
+  ): Off
+  /** Asks every member present; ends when all answered, or `quorum` of them well. */
+  requestMany<K extends RpcName<S>>(
+    name: K,
+    argument: RpcArgument<S, K>,
+    options?: RequestOptions & { readonly quorum?: number },
+  ): AsyncIterableIterator<RequestResult<S, K>>
+  /** Leaves when called as often as `socket.subcluster` was for this key. */
+  leave(): Promise<void>
+}
+
+/** A peer that we have a session with, whether or not it shares a subcluster with us. */
+export interface Connection {
+  readonly peerId: string
+  readonly path: PathKind
+  readonly rtt: number | undefined
+}
+
+export type SocketState = 'offline' | 'connecting' | 'online' | 'degraded' | 'closed'
+
+export interface SocketInfo {
+  readonly peerId: string
+  readonly state: SocketState
+  /** What to do about the state; undefined when there is nothing to do. */
+  readonly advice: string | undefined
+  /** Where others see us. */
+  readonly observed: readonly LocalAddress[]
+  /** What our own interfaces carry. */
+  readonly local: readonly LocalAddress[]
+  readonly connections: number
+}
+
+export interface SocketEvents {
+  '#ready': [info: SocketInfo]
+  '#state': [state: SocketState, advice: string | undefined]
+  '#connection': [connection: Connection]
+  '#disconnection': [connection: Connection, why: LeaveReason]
+  '#error': [error: unknown]
+}
+
+/** One thing that happened, without keys and values, as `JSON.stringify` can write it. */
+export interface TraceEvent {
+  /** Milliseconds since 1970. */
+  readonly at: number
+  /** 'app': the programme asked for it. 'network': it came from the peer underneath. */
+  readonly from: 'app' | 'network'
+  /** The kind of command or event, or 'dropped': `count` trace events found no reader in time. */
+  readonly type: string
+  readonly detail: Readonly<Record<string, string | number | boolean>>
+}
+
+export interface Socket extends AsyncDisposable {
+  readonly peerId: string
+  /** Resolves when the first peer is connected; rejects when the socket closes before. */
+  readonly ready: Promise<SocketInfo>
+  /** The peers connected, by peerId. */
+  readonly peers: ReadonlyMap<string, Connection>
+  /** Text that lets another peer find this one: paste it, or put it into a QR code. */
+  ticket(): string
+  /** Where others reach us, as far as known. */
+  address(): LocalAddress | undefined
+  info(): SocketInfo
+  /** Counters since the start: datagrams, bytes, rejections by reason. */
+  stats(): Readonly<Record<string, number>>
+  on<K extends keyof SocketEvents>(
+    event: K,
+    listener: (...args: SocketEvents[K]) => unknown,
+    options?: ListenOptions,
+  ): Off
+  once<K extends keyof SocketEvents>(
+    event: K,
+    listener: (...args: SocketEvents[K]) => unknown,
+    options?: ListenOptions,
+  ): Off
+  off(event: keyof SocketEvents, listener: (...args: never[]) => unknown): void
+  /** Joins the group of everyone who has this key; the same key gives the same object. */
+  subcluster<S = Schema>(options: {
+    readonly sharedKey: Uint8Array
+    readonly signal?: AbortSignal
+  }): Promise<Subcluster<S>>
+  /** Connects to a peer by its id alone, by way of the peers we know. */
+  connect(peerId: string, options?: RequestOptions): Promise<Connection>
+  /** Meets the peer that a ticket or an address names. Resolves when it was tried, not met. */
+  addPeer(ticket: string): Promise<void>
+  /** Everything that happens from this call on. Unread, it drops and counts beyond 1,024 events. */
+  inspect(): ReadableStream<TraceEvent>
+  /** Leaves everything, says good-bye and lets go of port and storage. */
+  close(): Promise<void>
+}

@@ -1,0 +1,29 @@
+/** A budget that refills with time: at most `burst` at once, `perSecond` in the long run. */
+export class TokenBucket {
+  readonly #perSecond: number
+  readonly #burst: number
+  #tokens: number
+  #at: number
+
+  constructor(perSecond: number, burst: number, now: number) {
+    this.#perSecond = perSecond
+    this.#burst = burst
+    this.#tokens = burst
+    this.#at = now
+  }
+
+  /** Takes `count` tokens if there are that many. */
+  take(count: number, now: number): boolean {
+    const earned = ((now - this.#at) / 1000) * this.#perSecond
+    this.#tokens = Math.min(this.#burst, this.#tokens + Math.max(0, earned))
+    this.#at = Math.max(this.#at, now)
+    if (this.#tokens < count) return false
+    this.#tokens -= count
+    return true
+  }
+
+  /** Whether nothing has been taken that time has not given back. */
+  isFull(now: number): boolean {
+    return this.#tokens + ((now - this.#at) / 1000) * this.#perSecond >= this.#burst
+  }
+}

@@ -1,0 +1,72 @@
+import { assert } from '../errors.ts'
+import type { Instant } from '../io.ts'
+import { cidBytes } from '../wire/datagram.ts'
+import type { Established } from './handshakes.ts'
+import { numberLength, REKEY_AFTER_DATAGRAMS, REKEY_AFTER_MS, type SealedKeys } from './sealing.ts'
+
+/**
+ * The keys of one session: those of its last handshake, by which it sends, and for a while those of
+ * the handshakes before, under which late datagrams may still come. It decides when keys are renewed.
+ */
+interface Generation {
+  readonly keys: SealedKeys
+  readonly localCid: number
+  readonly destination: Uint8Array
+  readonly madeAt: Instant
+  datagramsSent: number
+  updatedAt: Instant
+}
+
+/** Datagrams under earlier keys are accepted this long. */
+const OLD_KEYS_MS = 30_000
+/** The last handshake, and two that crossed each other before it. */
+const GENERATIONS_MAX = 3
+
+export class KeyRing {
+  readonly #generations: Generation[] = []
+
+  /** Our connection ids, by which datagrams find the session. */
+  get cids(): number[] {
+    return this.#generations.map((generation) => generation.localCid)
+  }
+
+  add(established: Established, now: Instant): void {
+    this.#generations.unshift({
+      keys: established.keys,
+      localCid: established.localCid,
+      destination: cidBytes(established.remoteCid),
+      madeAt: now,
+      datagramsSent: 0,
+      updatedAt: now,
+    })
+    this.#generations.length = Math.min(this.#generations.length, GENERATIONS_MAX)
+  }
+
+  open(cid: number, datagram: Uint8Array, highestReceived: number) {
+    const generation = this.#generations.find((candidate) => candidate.localCid === cid)
+    return generation?.keys.open(datagram, highestReceived)
+  }
+
+  seal(number: number, largestAcked: number, frames: Uint8Array, now: Instant): Uint8Array {
+    const generation = this.#generations[0]
+    assert(generation !== undefined, 'a session has keys')
+    this.#renew(generation, largestAcked, now)
+    generation.datagramsSent++
+    const { keys, destination } = generation
+    return keys.seal(destination, number, numberLength(number, largestAcked), frames)
+  }
+
+  #renew(generation: Generation, largestAcked: number, now: Instant): void {
+    generation.keys.acknowledged(largestAcked)
+    const isDue =
+      generation.datagramsSent >= REKEY_AFTER_DATAGRAMS ||
+      now - generation.updatedAt >= REKEY_AFTER_MS
+    if (isDue && generation.keys.startUpdate()) {
+      generation.datagramsSent = 0
+      generation.updatedAt = now
+    }
+    if (this.#generations.length > 1 && now - generation.madeAt > OLD_KEYS_MS) {
+      this.#generations.length = 1
+    }
+  }
+}

@@ -1,0 +1,24 @@
+import type { Endpoint, PeerId } from '../io.ts'
+
+/**
+ * How a datagram reaches a remote: straight to a socket, or inside RELAY frames of the session with a
+ * third peer, which knows the remote by the first 8 bytes of its id.
+ */
+export type Route =
+  | { readonly kind: 'udp'; readonly endpoint: Endpoint }
+  | { readonly kind: 'relay'; readonly via: PeerId; readonly prefix: string }
+
+/** Hex digits of a peer's id that a relay needs: 8 bytes, out of reach of a second preimage. */
+export const PREFIX_DIGITS = 16
+
+export function prefixOf(peer: PeerId): string {
+  return peer.slice(0, PREFIX_DIGITS)
+}
+
+export function routeKey(route: Route): string {
+  return route.kind === 'udp' ? endpointKey(route.endpoint) : `${route.via}>${route.prefix}`
+}
+
+export function endpointKey(endpoint: Endpoint): string {
+  return `${endpoint.socket}|${endpoint.host}|${endpoint.port}`
+}

@@ -1,0 +1,355 @@
+import { UsageError } from '../core/errors.ts'
+import {
+  type Command,
+  type Core,
+  type Endpoint,
+  type Instant,
+  LAN_HOST,
+  type LocalAddress,
+  type PeerEvent,
+  type RejectCode,
+  type Snapshot,
+  SOCKET_IPV4,
+  SOCKET_IPV6,
+  SOCKET_LAN,
+  type UnixMs,
+} from '../core/io.ts'
+import { Driver, type DriverTrace, type Port } from '../driver/drive.ts'
+import type { TransportReceiver } from '../driver/ports.ts'
+import { HostClock } from './clock.ts'
+import { Interface } from './interface.ts'
+import type { Internet } from './internet.ts'
+import type { Link } from './link.ts'
+import type { NatBox } from './nat-box.ts'
+import { Flight, type Realm } from './network.ts'
+import type { SeededRandom } from './random.ts'
+import { SimStorage } from './storage.ts'
+import { digestOf } from './trace.ts'
+
+/** What a core is made with: nothing else of its surroundings may reach it. */
+export interface CoreContext {
+  readonly random: SeededRandom
+  readonly now: Instant
+  readonly wall: UnixMs
+}
+
+export type MakeCore = (context: CoreContext) => Core
+
+export interface HostCallbacks {
+  /** What it throws fails the run. */
+  readonly onEvent?: ((event: PeerEvent) => void) | undefined
+  readonly trace?: ((step: DriverTrace) => void) | undefined
+}
+
+/** Where a host is attached: one address on one line in one realm. */
+export interface Attachment {
+  readonly address: string
+  readonly realm: Realm
+  readonly link: Link
+}
+
+/** Guess, unmeasured: how long multicast takes on one segment. */
+const BEACON_MS = 0.25
+
+/** One boot of a core. Without a receiver it can neither send nor hear. */
+interface Process {
+  readonly core: Core
+  readonly clock: HostClock
+  receiver: TransportReceiver | undefined
+  driver: Driver | undefined
+}
+
+export interface HostPlace {
+  readonly ipv4: Attachment
+  readonly ipv6: (Attachment & { readonly isFirewalled: boolean }) | undefined
+  /** The innermost box the host is behind. */
+  readonly nat: NatBox | undefined
+  /** Hosts with the same segment hear each other's multicast. */
+  readonly segment: Set<Host> | undefined
+}
+
+/** One machine, which runs at most one core at a time. Its disk survives crashes and restarts. */
+export class Host {
+  readonly number: number
+  readonly name: string
+  readonly storage = new SimStorage()
+  /** The UDP port of its sockets, kept over restarts. */
+  readonly port: number
+  /** Remote faults the core has counted since the host was made. */
+  readonly rejections = new Map<RejectCode, number>()
+  /** Storage and transport errors that the driver has reported. */
+  readonly portErrors: { readonly port: Port; readonly error: unknown }[] = []
+  readonly #internet: Internet
+  readonly #random: SeededRandom
+  #place: HostPlace
+  #interfaces: readonly Interface[] = []
+  #skewMs: number
+  #process: Process | undefined
+  #made: { readonly makeCore: MakeCore; readonly callbacks: HostCallbacks } | undefined
+  #runs = 0
+  #hadIpv6 = false
+  #isAsleep = false
+
+  /** Use `Internet.addHost`. */
+  constructor(
+    internet: Internet,
+    number: number,
+    name: string,
+    port: number,
+    place: HostPlace,
+    skewMs: number,
+  ) {
+    this.#internet = internet
+    this.number = number
+    this.name = name
+    this.port = port
+    this.#random = internet.random.fork(name)
+    this.#skewMs = skewMs
+    this.#place = place
+    this.#attach()
+  }
+
+  get place(): HostPlace {
+    return this.#place
+  }
+
+  /** Its IPv4 address as it sees it: a private one behind a NAT. */
+  get address(): LocalAddress {
+    return { host: this.#place.ipv4.address, port: this.port }
+  }
+
+  get ipv6Address(): LocalAddress | undefined {
+    const { ipv6 } = this.#place
+    return ipv6 === undefined ? undefined : { host: ipv6.address, port: this.port }
+  }
+
+  get isPublic(): boolean {
+    return this.#place.nat === undefined
+  }
+
+  get isRunning(): boolean {
+    return this.#process !== undefined
+  }
+
+  get isAsleep(): boolean {
+    return this.#isAsleep
+  }
+
+  /** The link of its site: what separates it from the internet or from its carrier. */
+  get link(): Link {
+    return this.#place.nat?.link ?? this.#place.ipv4.link
+  }
+
+  /** Boots a core. It starts with what the host's storage holds. */
+  start(makeCore: MakeCore, callbacks: HostCallbacks = {}): void {
+    if (this.#process !== undefined) {
+      throw new UsageError('ESTARTED', 'start', `${this.name} not to be running`, 'a running core')
+    }
+    this.#made = { makeCore, callbacks }
+    this.#isAsleep = false
+    const clock = new HostClock(this.#internet, this.#skewMs)
+    const random = this.#random.fork(`run ${this.#runs++}`)
+    const core = makeCore({ random, now: clock.now(), wall: clock.wall() })
+    const process: Process = { core, clock, receiver: undefined, driver: undefined }
+    this.#process = process
+    const driver = new Driver({
+      core,
+      clock,
+      storage: this.storage,
+      transport: {
+        open: (on) => {
+          process.receiver = on
+          this.#announceSockets(on)
+        },
+        send: (to, data) => {
+          if (process.receiver !== undefined) this.#send(to, data)
+        },
+        close: () => {
+          process.receiver = undefined
+        },
+      },
+      onEvent: (event) => {
+        if (event.type === 'rejected') {
+          this.rejections.set(event.code, (this.rejections.get(event.code) ?? 0) + 1)
+        }
+        callbacks.onEvent?.(event)
+      },
+      onFault: (error) => this.#internet.fail(this, 'the core failed', error),
+      onAppError: (error) => this.#internet.fail(this, 'a callback threw', error),
+      onPortError: (error, port) => this.portErrors.push({ port, error }),
+    })
+    driver.trace = callbacks.trace
+    process.driver = driver
+    driver.start()
+  }
+
+  command(command: Command): void {
+    this.#running().driver?.command(command)
+  }
+
+  snapshot(): Snapshot {
+    return this.#running().core.snapshot()
+  }
+
+  /** Closes the core in good order: it says good-bye. */
+  stop(): void {
+    const { driver, clock } = this.#running()
+    driver?.close()
+    clock.stop()
+    this.#process = undefined
+  }
+
+  /** The process is gone, without a word. `losesWrites` takes back the last writes to the disk. */
+  crash(losesWrites = 0): void {
+    const process = this.#running()
+    process.clock.stop()
+    process.receiver = undefined
+    this.#process = undefined
+    this.#isAsleep = false
+    if (losesWrites > 0) this.storage.loseWrites(losesWrites)
+  }
+
+  /** Crashes if it runs, then boots the same kind of core with the same storage. */
+  restart(): void {
+    if (this.#made === undefined) {
+      throw new UsageError('ENOTSTARTED', 'restart', `${this.name} started before`, 'no core')
+    }
+    if (this.#process !== undefined) this.crash()
+    this.start(this.#made.makeCore, this.#made.callbacks)
+  }
+
+  /** Freezes the machine: no timer fires, and what is sent to it is lost. */
+  sleep(): void {
+    const { clock } = this.#running()
+    if (this.#isAsleep) return
+    this.#isAsleep = true
+    clock.fallAsleep()
+  }
+
+  /** Thaws it. The wall clock has moved on; monotonic time has too only if `monotonicJumps`. */
+  wake(options: { readonly monotonicJumps?: boolean } = {}): void {
+    const { clock } = this.#running()
+    if (!this.#isAsleep) return
+    this.#isAsleep = false
+    clock.wakeUp(options.monotonicJumps ?? false)
+  }
+
+  /** Sets the wall clock to this much ahead of true time. */
+  setClockSkew(skewMs: number): void {
+    this.#skewMs = skewMs
+    if (this.#process !== undefined) this.#process.clock.skewMs = skewMs
+  }
+
+  /** Use `Internet.move`. */
+  attachTo(place: HostPlace): void {
+    this.#detach()
+    this.#place = place
+    this.#attach()
+    if (this.#process?.receiver !== undefined) this.#announceSockets(this.#process.receiver)
+  }
+
+  /** A datagram reached one of its sockets; `Interface` calls it. */
+  receive(flight: Flight, socket: number): void {
+    const { network, partitions, trace, nowMs } = this.#internet
+    const receiver = this.#process?.receiver
+    if (receiver === undefined || this.#isAsleep) {
+      network.drop('host-down')
+      return
+    }
+    if (partitions.separates(flight.sender, this.number)) {
+      network.drop('partitioned')
+      return
+    }
+    const { data, source, digest } = flight
+    network.traffic.delivered++
+    network.traffic.deliveredBytes += data.length
+    trace.add(
+      {
+        atMs: nowMs,
+        host: this.name,
+        direction: 'receive',
+        remoteHost: source.host,
+        remotePort: source.port,
+        data,
+      },
+      digest,
+    )
+    receiver.datagram({ kind: 'udp', socket, host: source.host, port: source.port }, data)
+  }
+
+  #send(to: Endpoint, lent: Uint8Array): void {
+    const { network, trace, nowMs } = this.#internet
+    const data = lent.slice()
+    const digest = digestOf(data)
+    network.traffic.sent++
+    network.traffic.sentBytes += data.length
+    trace.add(
+      {
+        atMs: nowMs,
+        host: this.name,
+        direction: 'send',
+        remoteHost: to.host,
+        remotePort: to.port,
+        data,
+      },
+      digest,
+    )
+    if (to.host === LAN_HOST) this.#sendBeacon(data, digest)
+    else {
+      const isIpv6 = to.host.includes(':')
+      const socket = isIpv6 ? SOCKET_IPV6 : SOCKET_IPV4
+      const via = this.#interfaces.find((candidate) => candidate.socket === socket)
+      if (via === undefined || to.socket !== socket) {
+        network.drop('unreachable')
+        return
+      }
+      const destination = { host: to.host, port: to.port }
+      via.send(new Flight(network, this.number, data, digest, via.address, destination, false))
+    }
+  }
+
+  #sendBeacon(data: Uint8Array, digest: ReturnType<typeof digestOf>): void {
+    const { network } = this.#internet
+    for (const mate of this.#place.segment ?? []) {
+      if (mate === this) continue
+      const target = mate.#interfaces[0]
+      if (target === undefined) continue
+      const copy = data.slice()
+      new Flight(network, this.number, copy, digest, this.address, mate.address, true).after(
+        BEACON_MS,
+        (arrived) => target.arrive(arrived),
+      )
+    }
+  }
+
+  #announceSockets(on: TransportReceiver): void {
+    on.socket(SOCKET_IPV4, 'up', [this.address])
+    const ipv6 = this.ipv6Address
+    if (ipv6 !== undefined) on.socket(SOCKET_IPV6, 'up', [ipv6])
+    else if (this.#hadIpv6) on.socket(SOCKET_IPV6, 'down', [])
+    this.#hadIpv6 = ipv6 !== undefined
+    if (this.#place.segment !== undefined) on.socket(SOCKET_LAN, 'up', [])
+  }
+
+  #attach(): void {
+    const { ipv4, ipv6, segment } = this.#place
+    const interfaces = [new Interface(this, SOCKET_IPV4, ipv4, false, this.#internet)]
+    if (ipv6 !== undefined) {
+      interfaces.push(new Interface(this, SOCKET_IPV6, ipv6, ipv6.isFirewalled, this.#internet))
+    }
+    this.#interfaces = interfaces
+    segment?.add(this)
+  }
+
+  #detach(): void {
+    for (const attached of this.#interfaces) attached.detach()
+    this.#place.segment?.delete(this)
+  }
+
+  #running(): Process {
+    if (this.#process === undefined) {
+      throw new UsageError('ENOTSTARTED', this.name, 'a running core', 'none')
+    }
+    return this.#process
+  }
+}

@@ -1,0 +1,77 @@
+import { type LocalAddress, SOCKET_LAN } from '../core/io.ts'
+import type { Attachment, Host } from './host.ts'
+import type { Internet } from './internet.ts'
+import type { Link } from './link.ts'
+import type { Flight, Node, Realm } from './network.ts'
+
+/** A stateful firewall lets in who was written to within this long (RFC 6092 REC-14 asks for 120 s). */
+const FIREWALL_MS = 120_000
+/** The firewall's memory is searched for dead entries at this size, and at twice what is left. */
+const SWEEP_ENTRIES = 1024
+
+/** One address of one host. It ends when the host moves: what is then still under way is lost. */
+export class Interface implements Node {
+  readonly socket: number
+  readonly link: Link
+  readonly #host: Host
+  /** What datagrams that leave here bear as their source. */
+  readonly address: LocalAddress
+  readonly #realm: Realm
+  readonly #internet: Internet
+  readonly #written: Map<string, number> | undefined
+  #sweepAt = SWEEP_ENTRIES
+  #isAttached = true
+
+  constructor(
+    host: Host,
+    socket: number,
+    place: Attachment,
+    isFirewalled: boolean,
+    internet: Internet,
+  ) {
+    this.#host = host
+    this.socket = socket
+    this.address = { host: place.address, port: host.port }
+    this.#realm = place.realm
+    this.link = place.link
+    this.#internet = internet
+    this.#written = isFirewalled ? new Map() : undefined
+    place.realm.nodes.set(place.address, this)
+  }
+
+  send(flight: Flight): void {
+    if (this.#written !== undefined) this.#remember(this.#written, flight)
+    this.#internet.network.climb(flight, this, this.#realm)
+  }
+
+  arrive(flight: Flight): void {
+    const { network } = this.#internet
+    const isOurs = this.#isAttached && flight.destination.port === this.#host.port
+    if (!isOurs) network.drop(this.#isAttached ? 'unreachable' : 'host-down')
+    else if (!this.#admits(flight)) network.drop('filtered')
+    else this.#host.receive(flight, flight.isBeacon ? SOCKET_LAN : this.socket)
+  }
+
+  detach(): void {
+    this.#isAttached = false
+    const { nodes } = this.#realm
+    if (nodes.get(this.address.host) === this) nodes.delete(this.address.host)
+  }
+
+  #admits(flight: Flight): boolean {
+    if (this.#written === undefined) return true
+    const { host, port } = flight.source
+    const writtenMs = this.#written.get(`${host}:${port}`)
+    return writtenMs !== undefined && this.#internet.nowMs - writtenMs <= FIREWALL_MS
+  }
+
+  #remember(written: Map<string, number>, flight: Flight): void {
+    const { nowMs } = this.#internet
+    written.set(`${flight.destination.host}:${flight.destination.port}`, nowMs)
+    if (written.size < this.#sweepAt) return
+    for (const [key, writtenMs] of written) {
+      if (nowMs - writtenMs > FIREWALL_MS) written.delete(key)
+    }
+    this.#sweepAt = Math.max(SWEEP_ENTRIES, 2 * written.size)
+  }
+}
