@@ -11,6 +11,7 @@ import type {
 } from '../core/io.ts'
 import type { Host } from './host.ts'
 import { PeerSocket } from './socket.ts'
+import type { Socket } from './types.ts'
 import { decodeValue, encodeValue } from './values.ts'
 
 export const ME = 'aa'.repeat(32) as PeerId
@@ -120,11 +121,11 @@ export function packetInfo(author: PeerId): PacketInfo {
   }
 }
 
-export function valueOf(command: { readonly value: Uint8Array | undefined }): unknown {
+export function sentValue(command: { readonly value: Uint8Array | undefined }): unknown {
   return command.value === undefined ? undefined : decodeValue(command.value)
 }
 
-export function scriptedSocket(): { host: ScriptedHost; socket: PeerSocket } {
+export function scriptedSocket(): { host: ScriptedHost; socket: Socket } {
   const host = new ScriptedHost()
   const resolve = ({ addresses }: { addresses: readonly { host: string; port: number }[] }) =>
     Promise.resolve(addresses)

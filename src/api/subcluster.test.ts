@@ -12,8 +12,8 @@ import {
   packetInfo,
   type ScriptedHost,
   scriptedSocket,
+  sentValue,
   settled,
-  valueOf,
 } from './scripted-host.fixture.ts'
 import type { RemotePeer, Subcluster } from './types.ts'
 import { encodeValue } from './values.ts'
@@ -137,7 +137,7 @@ test('emit publishes, and resolves to the packet when it is done', async () => {
   const { host, room } = await setUp()
   const sent = room.emit('news', { text: 'hi' })
   const command = host.last('publish')
-  assert.deepEqual(valueOf(command), { text: 'hi' })
+  assert.deepEqual(sentValue(command), { text: 'hi' })
   assert.deepEqual(
     [command.event, command.delivery, command.lifeMs],
     ['news', 'durable', 604_800_000],
@@ -190,14 +190,14 @@ test('emit waits its turn beyond 1,024 under way, and keeps the order', async ()
   assert.equal(host.all('publish').length, 1_024)
   host.done(host.all('publish')[3]?.operation ?? 0)
   assert.equal(host.all('publish').length, 1_025)
-  assert.equal(valueOf(host.last('publish')), 1_024)
+  assert.equal(sentValue(host.last('publish')), 1_024)
   host.react = (command) => {
     if (command.type === 'publish') host.done(command.operation)
   }
   for (const command of host.all('publish')) host.done(command.operation)
   await Promise.all(all)
   assert.deepEqual(
-    host.all('publish').map(valueOf),
+    host.all('publish').map(sentValue),
     all.map((_, i) => i),
   )
 })
@@ -229,7 +229,7 @@ test('a direct message resolves when the other side has it, and fails with a cod
   const ann = memberOf(setup)
   const sent = ann.emit('hello', 1)
   const command = setup.host.last('send')
-  assert.deepEqual([command.peer, command.event, valueOf(command)], [ANN, 'hello', 1])
+  assert.deepEqual([command.peer, command.event, sentValue(command)], [ANN, 'hello', 1])
   setup.host.done(command.operation)
   assert.equal(await sent, undefined)
   const lost = ann.emit('hello', 2)
@@ -265,7 +265,7 @@ test('a request gets the answer, what the handler threw, or why there is none', 
   ]
   const sum = ann.request('add', [1, 2])
   const first = setup.host.last('request')
-  assert.deepEqual([first.name, valueOf(first), first.timeoutMs], ['add', [1, 2], 30_000])
+  assert.deepEqual([first.name, sentValue(first), first.timeoutMs], ['add', [1, 2], 30_000])
   setup.host.emit({ type: 'answer', operation: first.operation, ok: true, value: encodeValue(3) })
   assert.equal(await sum, 3)
   for (const [ok, value, expected] of answers) {
@@ -305,9 +305,9 @@ test('a handler answers with what it returns or throws; without one, the caller 
     throw new Error('no')
   })
   assert.throws(() => setup.room.handle('add', () => 1), hasCode('EEXISTS'))
-  const answers: unknown[] = []
+  const answers: [number, boolean, unknown][] = []
   setup.host.react = (command) => {
-    if (command.type === 'respond') answers.push([command.call, command.ok, valueOf(command)])
+    if (command.type === 'respond') answers.push([command.call, command.ok, sentValue(command)])
   }
   call(setup.host, 1, 'add')
   call(setup.host, 3, 'boom')
@@ -317,7 +317,7 @@ test('a handler answers with what it returns or throws; without one, the caller 
   await settled()
   off()
   call(setup.host, 11, 'add')
-  answers.sort(([a], [b]) => Number(a) - Number(b))
+  answers.sort(([a], [b]) => a - b)
   assert.deepEqual(answers[0], [1, true, 3])
   assert.deepEqual(answers[1], [3, false, { code: 'EREMOTE', message: 'no' }])
   assert.deepEqual(answers[2], [5, false, { code: 'ENOHANDLER', message: '' }])
@@ -365,7 +365,7 @@ test('a peer that calls without end is told to wait', async () => {
   for (let id = 1; id <= CALLS_PER_PEER_MAX + 10; id++) call(setup.host, id, 'slow')
   assert.equal(running, CALLS_PER_PEER_MAX)
   assert.equal(setup.host.all('respond').length, 10)
-  assert.deepEqual(valueOf(setup.host.last('respond')), { code: 'EBUSY', message: '' })
+  assert.deepEqual(sentValue(setup.host.last('respond')), { code: 'EBUSY', message: '' })
 })
 
 test('requestMany yields each answer, ends at the quorum, and stops asking the others', async () => {
@@ -443,7 +443,7 @@ test('presence is shown, seen, replaced by a fresh map, and taken back when a me
   off()
   room.presence.set({ name: 'me' })
   assert.deepEqual(
-    [changes, room.presence.self, valueOf(host.last('presence'))],
+    [changes, room.presence.self, sentValue(host.last('presence'))],
     [2, { name: 'me' }, { name: 'me' }],
   )
   room.presence.set(undefined)

@@ -11,7 +11,7 @@ export interface KeyPair {
 }
 
 export interface Crypto {
-  /** BLAKE2b (RFC 7693) of the concatenated parts; `size` 16–64 bytes; `key` up to 64 bytes. */
+  /** BLAKE2b (RFC 7693) of the concatenated parts; `size` 16–64 bytes; `key` 16–64 bytes. */
   hash(size: number, parts: readonly Uint8Array[], key?: Uint8Array): Uint8Array
   /** ChaCha20-Poly1305 (RFC 8439): 32-byte key, 12-byte nonce. Result: plain.length + 16. */
   seal(key: Uint8Array, nonce: Uint8Array, plain: Uint8Array, aad: Uint8Array): Uint8Array

@@ -143,7 +143,7 @@ export class Session implements SessionPort {
     this.#heard(path, now)
     this.#activate(path, now)
     if (established.isInitiator) this.#transport.ping()
-    this.#transport.wake(now)
+    this.#transport.wake()
   }
 
   sendMessage(payload: Uint8Array): number {
@@ -227,7 +227,7 @@ export class Session implements SessionPort {
     this.#probeAt = now
     this.#probeGapMs = LOST_PROBE_MIN_MS
     this.#transport.ping()
-    this.#transport.wake(now)
+    this.#transport.wake()
     this.settle(now)
   }
 
@@ -337,7 +337,7 @@ export class Session implements SessionPort {
     this.#probeAt = (now + this.#probeGapMs) as Instant
     if (this.#probeGapMs >= LOST_PROBE_MAX_MS) this.#host.event(this, { type: 'silent' }, now)
     this.#transport.ping()
-    this.#transport.wake(now)
+    this.#transport.wake()
     this.#flush(now)
   }
 
@@ -349,7 +349,7 @@ export class Session implements SessionPort {
     this.#state = 'up'
     this.#lostAt = undefined
     this.#probeAt = undefined
-    this.#transport.wake(now)
+    this.#transport.wake()
     this.#host.event(this, { type: 'back' }, now)
   }
 
@@ -364,7 +364,7 @@ export class Session implements SessionPort {
   #activate(path: SessionPath, now: Instant): void {
     if (this.#paths.active === path) return
     this.#paths.activate(path)
-    this.#transport.setActivePath(path.number, now)
+    this.#transport.setActivePath(path.number)
     this.#host.event(this, { type: 'path' }, now)
   }
 
@@ -372,9 +372,9 @@ export class Session implements SessionPort {
     const known = this.#paths.find(route)
     if (known !== undefined) return known
     const { path, evicted } = this.#paths.add(route, { isProved: false, isInvited }, now)
-    if (evicted !== undefined) this.#transport.removePath(evicted.number, now)
+    if (evicted !== undefined) this.#transport.removePath(evicted.number)
     const datagramBytes = route.kind === 'relay' ? RELAYED_DATAGRAM_BYTES : DATAGRAM_BYTES_MAX
-    this.#transport.addPath(path.number, { datagramBytes }, now)
+    this.#transport.addPath(path.number, { datagramBytes })
     return path
   }
 

@@ -141,12 +141,7 @@ export class OutgoingMessages {
   }
 
   /** Writes one frame of the bytes [start, end) or as many of them as fit; returns how many. */
-  #write(
-    datagram: OutgoingDatagram,
-    message: OutgoingMessage,
-    start: number,
-    end: number,
-  ): number {
+  #write(datagram: OutgoingDatagram, message: OutgoingMessage, start: number, end: number): number {
     const total = message.payload.length
     const wanted = end - start
     const prefix = 1 + varintSize(message.id)

@@ -4,12 +4,7 @@ import type { Carried } from './carried.ts'
 import type { TransportEvent } from './events.ts'
 import type { Fifo } from './fifo.ts'
 import type { SendCredit } from './flow.ts'
-import {
-  FRAGMENT_BYTES_MIN,
-  STREAM_BACKLOG_BYTES,
-  STREAM_RESERVE,
-  STREAMS_MAX,
-} from './limits.ts'
+import { FRAGMENT_BYTES_MIN, STREAM_BACKLOG_BYTES, STREAM_RESERVE, STREAMS_MAX } from './limits.ts'
 import type { OutgoingDatagram } from './outgoing-datagram.ts'
 import type { Stream } from './stream.ts'
 
@@ -102,8 +97,7 @@ export class OutgoingStreams {
   touch(stream: Stream): void {
     const { progress } = stream
     const isOpen = stream.resetCode === undefined
-    const isOutstanding =
-      isOpen && (!progress.isAcked || (stream.isFinished && !stream.isFinAcked))
+    const isOutstanding = isOpen && (!progress.isAcked || (stream.isFinished && !stream.isFinAcked))
     if (isOutstanding !== stream.isOutstanding) this.unackedCount += isOutstanding ? 1 : -1
     stream.isOutstanding = isOutstanding
     if (!this.#isAllowed(stream)) {

@@ -90,12 +90,22 @@ export class Recovery {
     return false
   }
 
-  /** Repeats what may be lost, in datagrams that the congestion window does not hold back. */
-  probe(isTimeout: boolean): void {
-    if (isTimeout) this.timeouts++
-    this.probes = PROBES
+  /** The probe timer ran out: repeats what may be lost, past the congestion window. */
+  onTimeout(): void {
+    this.timeouts++
+    this.#probe(PROBES)
+  }
+
+  /** Forgets the backoff and probes at once: for a remote that may be there again. */
+  wake(): void {
+    this.timeouts = 0
+    this.#probe(1)
+  }
+
+  #probe(count: number): void {
+    this.probes = count
     let repeated = 0
-    for (let i = this.#head; i < this.#sent.length && repeated < PROBES; i++) {
+    for (let i = this.#head; i < this.#sent.length && repeated < count; i++) {
       const datagram = this.#sent[i]
       if (datagram?.state !== IN_FLIGHT) continue
       for (const carried of datagram.carried) carried.lost()

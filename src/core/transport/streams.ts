@@ -95,7 +95,10 @@ export class Streams {
     if (stream === undefined) return 'violation'
     if (stream === 'retired' || stream.isEnded) return 'accepted'
     const end = frame.offset + frame.data.length
-    if (stream.finalSize !== undefined && (frame.fin ? end !== stream.finalSize : end > stream.finalSize))
+    if (
+      stream.finalSize !== undefined &&
+      (frame.fin ? end !== stream.finalSize : end > stream.finalSize)
+    )
       return 'violation'
     if (frame.fin && end < stream.window.received) return 'violation'
     if (!this.#charge(stream, end)) return 'violation'

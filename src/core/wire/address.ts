@@ -181,7 +181,8 @@ function formatIpv6(bytes: Uint8Array): string {
       length = end - i
     }
   }
-  const text = (part: readonly number[]): string => part.map((group) => group.toString(16)).join(':')
+  const text = (part: readonly number[]): string =>
+    part.map((group) => group.toString(16)).join(':')
   if (start < 0) return text(groups)
   return `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}`
 }

@@ -1,0 +1,90 @@
+import type { SessionFrame } from '../wire/frames.ts'
+import { Cubic } from './cubic.ts'
+import { Fifo } from './fifo.ts'
+import { SEAL_BYTES, SESSION_FRAMES_MAX } from './limits.ts'
+import { type PacedPath, Pacer } from './pacer.ts'
+import { Recovery } from './recovery.ts'
+import { Rtt } from './rtt.ts'
+
+/** What one path has of its own: round-trip time, congestion control, losses, frames pushed to it. */
+export class Path implements PacedPath {
+  readonly number: number
+  readonly rtt = new Rtt()
+  readonly cubic: Cubic
+  readonly recovery: Recovery
+  readonly #pacer = new Pacer()
+  #datagramBytes: number
+  #pushed: Fifo<SessionFrame> | undefined
+  /** Neither window nor pacing held sending back last time. */
+  #isIdle = true
+
+  constructor(number: number, datagramBytes: number, rttMs: number | undefined) {
+    this.number = number
+    this.#datagramBytes = datagramBytes
+    this.cubic = new Cubic(datagramBytes)
+    this.recovery = new Recovery(this.rtt, this.cubic)
+    if (rttMs !== undefined) this.rtt.seed(rttMs)
+  }
+
+  get datagramBytes(): number {
+    return this.#datagramBytes
+  }
+
+  get plaintextBytes(): number {
+    return this.#datagramBytes - SEAL_BYTES
+  }
+
+  get windowBytes(): number {
+    return this.cubic.windowBytes
+  }
+
+  get smoothedMs(): number {
+    return this.rtt.smoothedMs
+  }
+
+  get isSlowStart(): boolean {
+    return this.cubic.isSlowStart
+  }
+
+  get isIdle(): boolean {
+    return this.#isIdle
+  }
+
+  resize(datagramBytes: number): void {
+    this.#datagramBytes = datagramBytes
+    this.cubic.resize(datagramBytes)
+  }
+
+  get hasWindow(): boolean {
+    return this.recovery.bytesInFlight + this.#datagramBytes <= this.cubic.windowBytes
+  }
+
+  /** Notes that there was nothing to send. */
+  onNothingToSend(): void {
+    this.#isIdle = this.hasWindow
+  }
+
+  /** Milliseconds until a datagram may leave: 0, or undefined for when something is acknowledged. */
+  delayMs(now: number): number | undefined {
+    this.#isIdle = false
+    return this.hasWindow ? this.#pacer.delayMs(this, now) : undefined
+  }
+
+  onSent(bytes: number): void {
+    this.#pacer.onSent(bytes)
+  }
+
+  /** Frames beyond the bound are dropped: the session repeats what matters. */
+  push(frame: SessionFrame): void {
+    this.#pushed ??= new Fifo()
+    if (this.#pushed.size < SESSION_FRAMES_MAX) this.#pushed.push(frame)
+  }
+
+  peekPushed(): SessionFrame | undefined {
+    return this.#pushed?.peek()
+  }
+
+  shiftPushed(): void {
+    this.#pushed?.shift()
+  }
+}
