@@ -77,6 +77,7 @@ export class Session implements SessionPort {
   readonly #keys = new KeyRing()
   #state: 'up' | 'lost' | 'down' = 'up'
   #lastReceivedAt: Instant
+  #pingedAt: Instant
   #lostAt: Instant | undefined
   #probeAt: Instant | undefined
   #probeGapMs = LOST_PROBE_MIN_MS
@@ -99,6 +100,7 @@ export class Session implements SessionPort {
     this.#random = options.random
     this.#host = options.host
     this.#lastReceivedAt = now
+    this.#pingedAt = now
     this.#transport = new Transport({ isInitiator: established.isInitiator })
     this.install(established, now)
   }
@@ -287,9 +289,9 @@ export class Session implements SessionPort {
   }
 
   #keepaliveAt(): number {
-    const isWaiting = this.#transport.ptoCount > 0
-    if (isWaiting) return this.#lastReceivedAt + LOST_MS
-    return this.#lastReceivedAt + KEEPALIVE_MS + (this.isInitiator ? 0 : KEEPALIVE_LAG_MS)
+    const quietSince = Math.max(this.#lastReceivedAt, this.#pingedAt)
+    const lagMs = this.isInitiator ? 0 : KEEPALIVE_LAG_MS
+    return Math.min(quietSince + KEEPALIVE_MS + lagMs, this.#lastReceivedAt + LOST_MS)
   }
 
   #checkLiveness(now: Instant): void {
@@ -300,7 +302,10 @@ export class Session implements SessionPort {
     }
     const silenceMs = now - this.#lastReceivedAt
     if (silenceMs >= LOST_MS) return this.#lose(now)
-    if (now >= this.#keepaliveAt()) this.#transport.ping()
+    if (now >= this.#keepaliveAt()) {
+      this.#pingedAt = now
+      this.#transport.ping()
+    }
     const active = this.#paths.active
     const ptos = this.#transport.ptoCount
     if (active !== undefined && ptos >= SUSPECT_PTOS && this.#transport.hasUnacked) {

@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { SimPeer } from '../../src/sim/index.ts'
+import {
+  addMembers,
+  bytesOf,
+  isDone,
+  publish,
+  send,
+  textOf,
+  untilMet,
+  world,
+} from './subcluster.fixture.ts'
+
+/**
+ * Goal: whoever slept or moved is talking again within 2 s, and nothing that was acknowledged or
+ * awaited is lost or doubled. Method: messages are sent towards the sleeper and by it before it
+ * sleeps; its waking starts the clock.
+ */
+const MINUTES = 60_000
+
+for (const monotonicJumps of [false, true]) {
+  const clock = monotonicJumps ? 'a clock that ran on' : 'a clock that stood still'
+  test(`a peer that slept 10 minutes, with ${clock}, talks again within 2 s`, () => {
+    for (let seed = 1; seed <= 5; seed++) {
+      const net = world({ seed, defaultLink: { latencyMs: 30, jitterMs: 5, lossRate: 0.01 } })
+      const members = addMembers(net, 4)
+      const [, awake, sleeper] = members as [SimPeer, SimPeer, SimPeer]
+      untilMet(net, members, 20_000)
+      net.run(2_000)
+      sleeper.host.sleep()
+      net.run(100)
+      send(awake, 1, sleeper, 'note', bytesOf('while you slept'))
+      net.run(10 * MINUTES)
+      assert.ok(!isDone(awake, 1))
+      sleeper.host.wake({ monotonicJumps })
+      send(sleeper, 2, awake, 'note', bytesOf('good morning'))
+      net.runUntil(() => isDone(sleeper, 2), 2_000)
+      net.runUntil(() => isDone(awake, 1), 2_000)
+      net.run(30_000)
+      assert.deepEqual(notesOf(sleeper), ['while you slept'])
+      assert.deepEqual(notesOf(awake), ['good morning'])
+    }
+  })
+}
+
+test('a peer whose address changed under traffic talks again within 2 s', () => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const net = world({ seed, defaultLink: { latencyMs: 30, lossRate: 0.01 } })
+    const members = addMembers(net, 4)
+    const [, still, mover] = members as [SimPeer, SimPeer, SimPeer]
+    untilMet(net, members, 20_000)
+    net.run(2_000)
+    const expected: string[] = []
+    let operation = 0
+    for (let i = 0; i < 20; i++) {
+      if (i === 10) net.move(mover.host, {})
+      const text = String(i)
+      expected.push(text)
+      send(still, ++operation, mover, 'note', bytesOf(text))
+      send(mover, ++operation, still, 'note', bytesOf(text))
+      net.run(20)
+    }
+    const all = () =>
+      notesOf(mover).length === expected.length && notesOf(still).length === expected.length
+    net.runUntil(all, 2_000)
+    net.run(10_000)
+    assert.deepEqual(notesOf(mover), expected)
+    assert.deepEqual(notesOf(still), expected)
+  }
+})
+
+test('a peer that was killed and started again meets the others from what it remembers', () => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const net = world({ seed, defaultLink: { latencyMs: 30 } })
+    const members = addMembers(net, 4)
+    const [introducer, other, victim] = members as [SimPeer, SimPeer, SimPeer]
+    untilMet(net, members, 20_000)
+    net.run(5_000)
+    introducer.host.crash()
+    victim.host.crash()
+    net.run(1_000)
+    const before = victim.seen('member').length
+    victim.host.restart()
+    victim.command({ type: 'join', subcluster: 1, sharedKey: new Uint8Array(32).fill(9) })
+    const isBack = () =>
+      victim
+        .seen('member')
+        .slice(before)
+        .some((event) => event.change.state === 'joined' && event.peer === other.peerId)
+    net.runUntil(isBack, 5_000)
+    publish(victim, 9, 'back')
+    net.run(1_000)
+    assert.deepEqual(
+      other.seen('packet').map((event) => textOf(event.value)),
+      ['back'],
+    )
+  }
+})
+
+function notesOf(peer: SimPeer): string[] {
+  return peer.seen('message').map((event) => textOf(event.value))
+}
