@@ -10,13 +10,16 @@ function hasCode(code: string): (error: LaticaError) => boolean {
   return (error) => error.code === code
 }
 
-test('ready and #ready come with the first connection, also to a listener that is late', async () => {
+test('ready and #ready come when the first peer is connected, also to a listener that is late', async () => {
   const { host, socket } = scriptedSocket()
   const seen: string[] = []
   socket.on('#ready', ({ peerId }) => seen.push(peerId))
   host.connect(ANN)
-  host.connect(BOB)
-  assert.equal((await socket.ready).peerId, ME)
+  host.emit({ type: 'state', state: 'online' })
+  host.emit({ type: 'state', state: 'degraded' })
+  host.emit({ type: 'state', state: 'online' })
+  const { peerId, connections, state } = await socket.ready
+  assert.deepEqual([peerId, connections, state], [ME, 1, 'online'])
   socket.once('#ready', () => seen.push('late'))
   await settled()
   assert.deepEqual(seen, [ME, 'late'])

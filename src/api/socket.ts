@@ -100,6 +100,7 @@ export class PeerSocket implements Socket {
     host.onEvent((event) => this.#receive(event))
     for (const { peer, path, state } of snapshot.sessions)
       if (state === 'up') this.#onConnection(peer, path)
+    if (this.#state === 'online') this.#setReady()
   }
 
   get peers(): ReadonlyMap<string, Connection> {
@@ -209,6 +210,11 @@ export class PeerSocket implements Socket {
     this.#failed(error)
   }
 
+  /** Something to know that ends nothing. False when nobody listens for '#error'. */
+  notice(error: unknown): boolean {
+    return this.#listeners.deliver('#error', error)
+  }
+
   async #close(): Promise<void> {
     const closed = new LaticaError('ECLOSED')
     for (const subcluster of this.#byHandle.values()) subcluster.end()
@@ -286,11 +292,6 @@ export class PeerSocket implements Socket {
   #onConnection(peer: PeerId, path: PathKind): void {
     const connection = { peerId: peer, path, rtt: undefined }
     this.#connections.set(peer, connection)
-    if (!this.#isReady) {
-      this.#isReady = true
-      this.#resolveReady(this.info())
-      this.#listeners.deliver('#ready', this.info())
-    }
     this.#listeners.deliver('#connection', connection)
     for (const meeting of [...this.#meetings]) if (meeting.peer === peer) meeting.met(connection)
   }
@@ -305,7 +306,15 @@ export class PeerSocket implements Socket {
   #setState(state: SocketState): void {
     if (state === this.#state) return
     this.#state = state
+    if (state === 'online') this.#setReady()
     this.#listeners.deliver('#state', state, ADVICE[state])
+  }
+
+  #setReady(): void {
+    if (this.#isReady) return
+    this.#isReady = true
+    this.#resolveReady(this.info())
+    this.#listeners.deliver('#ready', this.info())
   }
 
   /** A listener that came after the event gets it when the current job is done. */
@@ -331,7 +340,8 @@ export class PeerSocket implements Socket {
     this.#traces.add('network', event)
     switch (event.type) {
       case 'state':
-        return this.#setState(event.state)
+        // Closing takes the sockets down, which is no news to whoever closed.
+        return this.#closing === undefined ? this.#setState(event.state) : undefined
       case 'connection':
         return this.#onConnection(event.peer, event.path)
       case 'path':

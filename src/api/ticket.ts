@@ -15,9 +15,10 @@ const SCHEME = 'latica://'
 /** As many as a QR code of moderate size holds (ISO/IEC 18004 version 10, binary: 271 bytes). */
 export const TICKET_ADDRESSES_MAX = 8
 const PEER_ID = /^[0-9a-f]{64}$/
-/** RFC 1123 §2.1: labels of letters, digits and hyphens; the last one is no number. */
-const DNS_NAME =
-  /^(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*(?!\d+$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.?$/i
+/** RFC 1123 §2.1, and underscores, which names on local networks have. */
+const DNS_LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i
+/** RFC 1035 §3.1: 255 bytes with the length of each label. */
+const DNS_NAME_MAX = 253
 const IPV4 = /^\d{1,3}(\.\d{1,3}){3}$/
 
 /** Reads an address or a ticket; anything else throws `EBADADDRESS`. */
@@ -64,7 +65,14 @@ function canonicalHost(text: string): string | undefined {
     return url?.hostname.slice(1, -1)
   }
   if (IPV4.test(text)) return text.split('.').every((part) => isOctet(part)) ? text : undefined
-  return DNS_NAME.test(text) ? text.toLowerCase() : undefined
+  return isDnsName(text) ? text.toLowerCase() : undefined
+}
+
+function isDnsName(text: string): boolean {
+  if (text.length > DNS_NAME_MAX) return false
+  const labels = text.replace(/\.$/, '').split('.')
+  // A last label of digits alone is a mistyped IPv4 address.
+  return labels.every((label) => DNS_LABEL.test(label)) && !/^\d+$/.test(labels.at(-1) ?? '')
 }
 
 function isOctet(text: string): boolean {

@@ -132,7 +132,7 @@ test('a core that always wants waking gets one turn for each timer and lets data
   assert.equal(rig.armed().length, 1)
 })
 
-test('a fault of the core is reported once, what it said before is told, and it is never fed again', () => {
+test('a fault of the core is reported once, and it is never fed again', () => {
   const rig = new Rig()
   const bug = new Error('invariant: broken')
   rig.core.answer = (input) => {
@@ -150,14 +150,16 @@ test('a fault of the core is reported once, what it said before is told, and it 
   assert.throws(() => rig.driver.command(DIAL), { code: 'ECLOSED' })
 })
 
-test('a core that fails while it is polled has failed too', () => {
+test('a core that fails while it is polled has failed too, and the event before is still told', () => {
   const rig = new Rig()
+  let polls = 0
   rig.core.poll = () => {
+    if (polls++ === 0) return { type: 'event', event: ONLINE }
     throw new Error('invariant: queue')
   }
   rig.driver.start()
   assert.equal(rig.faults.length, 1)
-  assert.deepEqual(rig.log, ['close transport', 'close storage'])
+  assert.deepEqual(rig.log, ['event state', 'close transport', 'close storage'])
 })
 
 test('an exception from a callback is reported and the events after it are told', () => {
@@ -194,7 +196,7 @@ test('a promise of the storage is used when it resolves, and dropped when the dr
     rig.core.outputs.push({ type: 'load', prefix: 'peer/' })
     rig.load = () => Promise.resolve([])
     rig.driver.start()
-    assert.deepEqual(rig.core.inputs, [])
+    assert.equal(rig.core.inputs.length, 0)
     if (closesFirst) rig.driver.close()
     await tick()
     const loaded = rig.core.inputs.filter((input) => input.type === 'loaded')
@@ -286,14 +288,14 @@ test('a close from a callback happens after the events in hand, and nothing foll
           { type: 'event', event: ONLINE },
         ]
       : []
-  let closed: MaybePromise<void>
+  const closings: MaybePromise<void>[] = []
   rig.onEvent = () => {
-    closed ??= rig.driver.close()
+    if (closings.length === 0) closings.push(rig.driver.close())
     rig.driver.command(DIAL)
   }
   rig.driver.start()
   rig.datagram(1)
-  await closed
+  await closings[0]
   assert.deepEqual(
     rig.core.inputs.map((input) => (input.type === 'command' ? input.command.type : input.type)),
     ['datagram', 'close'],

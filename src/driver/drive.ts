@@ -109,6 +109,11 @@ export class Driver {
     return new Promise((resolve) => this.#onClosed.push(resolve))
   }
 
+  /** What the core waits for, and why: for traces. */
+  get deadline(): Deadline | undefined {
+    return this.#deadline
+  }
+
   #feed(input: Input): void {
     if (this.#state !== 'open') return
     this.#inputs.push(input)

@@ -168,10 +168,14 @@ test('a store that is in use is an error that names the folder and what to do', 
 })
 
 test('a folder that cannot be made is an error with advice, and nothing is moved', async () => {
-  await assert.rejects(openStorage('/proc/latica/store'), {
+  const root = scratch()
+  writeFileSync(join(root, 'file'), 'precious')
+  await assert.rejects(openStorage(join(root, 'file', 'store')), {
     code: 'ESTORAGE',
     help: /another `storage` folder/,
   })
+  assert.deepEqual(readdirSync(root), ['file'])
+  rmSync(root, { recursive: true })
 })
 
 test('what a killed process had written is there', () => {

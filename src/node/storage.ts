@@ -105,10 +105,10 @@ async function openWhole(path: string): Promise<Level | undefined> {
 async function openLevel(path: string): Promise<Level | undefined> {
   // Loaded on first use: the binding costs a tenth of the package's import budget.
   const { ClassicLevel } = await import('classic-level')
-  const level: Level = new ClassicLevel(path, { keyEncoding: 'utf8', valueEncoding: 'view' })
   try {
-    // Private keys live here.
+    // Private keys live here. A level makes its folder as soon as it is constructed, open to all.
     await mkdir(path, { recursive: true, mode: 0o700 })
+    const level: Level = new ClassicLevel(path, { keyEncoding: 'utf8', valueEncoding: 'view' })
     await level.open()
     return level
   } catch (error) {
@@ -218,7 +218,8 @@ function seal(key: string, value: Uint8Array): Uint8Array {
 function unseal(key: string, sealed: Uint8Array): Uint8Array | undefined {
   const length = sealed.length - CHECKSUM_BYTES
   if (length < 0) return undefined
-  const value = sealed.subarray(0, length)
+  // A plain Uint8Array, where LevelDB gives a Buffer: their `slice` differs.
+  const value = new Uint8Array(sealed.buffer, sealed.byteOffset, length)
   const stored = new DataView(sealed.buffer, sealed.byteOffset).getUint32(length)
   return stored === checksum(key, value) ? value : undefined
 }

@@ -52,7 +52,7 @@ export interface Attachment {
 const BEACON_MS = 0.25
 
 /** One boot of a core. Without a receiver it can neither send nor hear. */
-interface Process {
+interface Run {
   readonly core: Core
   readonly clock: HostClock
   receiver: TransportReceiver | undefined
@@ -84,7 +84,7 @@ export class Host {
   #place: HostPlace
   #interfaces: readonly Interface[] = []
   #skewMs: number
-  #process: Process | undefined
+  #run: Run | undefined
   #made: { readonly makeCore: MakeCore; readonly callbacks: HostCallbacks } | undefined
   #runs = 0
   #hadIpv6 = false
@@ -128,7 +128,7 @@ export class Host {
   }
 
   get isRunning(): boolean {
-    return this.#process !== undefined
+    return this.#run !== undefined
   }
 
   get isAsleep(): boolean {
@@ -142,7 +142,7 @@ export class Host {
 
   /** Boots a core. It starts with what the host's storage holds. */
   start(makeCore: MakeCore, callbacks: HostCallbacks = {}): void {
-    if (this.#process !== undefined) {
+    if (this.#run !== undefined) {
       throw new UsageError('ESTARTED', 'start', `${this.name} not to be running`, 'a running core')
     }
     this.#made = { makeCore, callbacks }
@@ -150,22 +150,22 @@ export class Host {
     const clock = new HostClock(this.#internet, this.#skewMs)
     const random = this.#random.fork(`run ${this.#runs++}`)
     const core = makeCore({ random, now: clock.now(), wall: clock.wall() })
-    const process: Process = { core, clock, receiver: undefined, driver: undefined }
-    this.#process = process
+    const run: Run = { core, clock, receiver: undefined, driver: undefined }
+    this.#run = run
     const driver = new Driver({
       core,
       clock,
       storage: this.storage,
       transport: {
         open: (on) => {
-          process.receiver = on
+          run.receiver = on
           this.#announceSockets(on)
         },
         send: (to, data) => {
-          if (process.receiver !== undefined) this.#send(to, data)
+          if (run.receiver !== undefined) this.#send(to, data)
         },
         close: () => {
-          process.receiver = undefined
+          run.receiver = undefined
         },
       },
       onEvent: (event) => {
@@ -179,7 +179,7 @@ export class Host {
       onPortError: (error, port) => this.portErrors.push({ port, error }),
     })
     driver.trace = callbacks.trace
-    process.driver = driver
+    run.driver = driver
     driver.start()
   }
 
@@ -191,20 +191,28 @@ export class Host {
     return this.#running().core.snapshot()
   }
 
+  /** Why the core wants waking at this very moment; undefined when it does not. */
+  get urgentReason(): string | undefined {
+    const { clock, driver } = this.#run ?? {}
+    const deadline = driver?.deadline
+    if (clock === undefined || deadline === undefined) return undefined
+    return deadline.at <= clock.now() ? deadline.reason : undefined
+  }
+
   /** Closes the core in good order: it says good-bye. */
   stop(): void {
     const { driver, clock } = this.#running()
     driver?.close()
     clock.stop()
-    this.#process = undefined
+    this.#run = undefined
   }
 
   /** The process is gone, without a word. `losesWrites` takes back the last writes to the disk. */
   crash(losesWrites = 0): void {
-    const process = this.#running()
-    process.clock.stop()
-    process.receiver = undefined
-    this.#process = undefined
+    const run = this.#running()
+    run.clock.stop()
+    run.receiver = undefined
+    this.#run = undefined
     this.#isAsleep = false
     if (losesWrites > 0) this.storage.loseWrites(losesWrites)
   }
@@ -214,7 +222,7 @@ export class Host {
     if (this.#made === undefined) {
       throw new UsageError('ENOTSTARTED', 'restart', `${this.name} started before`, 'no core')
     }
-    if (this.#process !== undefined) this.crash()
+    if (this.#run !== undefined) this.crash()
     this.start(this.#made.makeCore, this.#made.callbacks)
   }
 
@@ -237,7 +245,7 @@ export class Host {
   /** Sets the wall clock to this much ahead of true time. */
   setClockSkew(skewMs: number): void {
     this.#skewMs = skewMs
-    if (this.#process !== undefined) this.#process.clock.skewMs = skewMs
+    if (this.#run !== undefined) this.#run.clock.skewMs = skewMs
   }
 
   /** Use `Internet.move`. */
@@ -245,13 +253,13 @@ export class Host {
     this.#detach()
     this.#place = place
     this.#attach()
-    if (this.#process?.receiver !== undefined) this.#announceSockets(this.#process.receiver)
+    if (this.#run?.receiver !== undefined) this.#announceSockets(this.#run.receiver)
   }
 
   /** A datagram reached one of its sockets; `Interface` calls it. */
   receive(flight: Flight, socket: number): void {
     const { network, partitions, trace, nowMs } = this.#internet
-    const receiver = this.#process?.receiver
+    const receiver = this.#run?.receiver
     if (receiver === undefined || this.#isAsleep) {
       network.drop('host-down')
       return
@@ -346,10 +354,10 @@ export class Host {
     this.#place.segment?.delete(this)
   }
 
-  #running(): Process {
-    if (this.#process === undefined) {
+  #running(): Run {
+    if (this.#run === undefined) {
       throw new UsageError('ENOTSTARTED', this.name, 'a running core', 'none')
     }
-    return this.#process
+    return this.#run
   }
 }

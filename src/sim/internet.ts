@@ -210,19 +210,20 @@ export class Internet implements Timeline {
       if (next === undefined || next.atMs > endMs) return false
       this.queue.take()
       atThisInstant = next.atMs === this.#nowMs ? atThisInstant + 1 : 0
-      if (atThisInstant > EVENTS_PER_INSTANT_MAX) {
-        throw new CheckFailure(
-          this,
-          undefined,
-          `time stands still: over ${atThisInstant - 1} events`,
-        )
-      }
+      if (atThisInstant > EVENTS_PER_INSTANT_MAX) throw this.#standstill()
       this.#nowMs = next.atMs
       this.#events++
       next.fire()
       this.#throwFailure()
       if (predicate?.() === true) return true
     }
+  }
+
+  #standstill(): CheckFailure {
+    const restless = this.#hosts.find((host) => host.urgentReason !== undefined)
+    const why = restless === undefined ? 'a datagram or action' : `'${restless.urgentReason}'`
+    const what = `time stands still after ${EVENTS_PER_INSTANT_MAX} events: ${why} comes at once again`
+    return new CheckFailure(this, restless?.name, what)
   }
 
   #throwFailure(): void {

@@ -85,14 +85,14 @@ export class Calls {
     calls.outgoing.set(outgoing.call, outgoing)
     this.#outgoing.set(operation, outgoing)
     this.#timeouts.set(operation, now + timeoutMs, 'call times out')
-    membership.session.send(encodeRequest(membership.link, outgoing.call, name, value))
+    membership.session.send(encodeRequest(membership.pair, outgoing.call, name, value))
   }
 
   cancel(operation: Handle, code: FailureCode): boolean {
     const outgoing = this.#outgoing.get(operation)
     if (outgoing === undefined) return false
     const { membership, call } = outgoing
-    membership.session.send(encodeCancel(membership.link, call))
+    membership.session.send(encodeCancel(membership.pair, call))
     this.#forget(outgoing)
     this.#failed(operation, code)
     return true
@@ -106,7 +106,7 @@ export class Calls {
     this.#incoming.delete(handle)
     this.#sessions.get(membership.session)?.incoming.delete(call)
     const status = ok ? ANSWER_OK : ANSWER_ERROR
-    membership.session.send(encodeAnswer(membership.link, call, status, value))
+    membership.session.send(encodeAnswer(membership.pair, call, status, value))
   }
 
   onRequest(membership: Membership, call: number, name: string, value: Uint8Array): void {
@@ -116,7 +116,7 @@ export class Calls {
     if (calls.incoming.has(call)) return this.#reject('malformed')
     if (calls.incoming.size >= CALLS_PER_SESSION_MAX) {
       this.#reject('over-limit')
-      session.send(encodeAnswer(membership.link, call, ANSWER_BUSY, NOTHING))
+      session.send(encodeAnswer(membership.pair, call, ANSWER_BUSY, NOTHING))
       return
     }
     const handle = this.#nextHandle++

@@ -35,6 +35,7 @@ import {
   KIND_PACKET,
   KIND_PRESENCE,
   KIND_REQUEST,
+  type LinkPair,
   type MemberMessage,
 } from './member-wire.ts'
 import { type Membership, Memberships } from './membership.ts'
@@ -97,7 +98,7 @@ export class Groups {
     this.#streams = new MemberStreams({
       emit,
       reject,
-      resolve: (session, link) => this.#resolve(session, link),
+      resolve: (session, pair) => this.#resolve(session, pair),
     })
     this.#replication = new Replication({
       crypto,
@@ -182,8 +183,8 @@ export class Groups {
       case KIND_JOIN:
         return this.#memberships.onJoin(session, message.entries)
       case KIND_ACCEPT: {
-        const { yours, link, mac } = message
-        return this.#memberships.onAccept(session, yours, link, mac)
+        const { to, link, mac } = message
+        return this.#memberships.onAccept(session, to, link, mac)
       }
       case KIND_LEAVE:
         return this.#memberships.onLeave(session, message.link)
@@ -313,7 +314,7 @@ export class Groups {
     let hasFitted = true
     for (const membership of this.#present(subcluster)) {
       if (!membership.isJoined) continue
-      const payload = encodeLossy(membership.link, event, value)
+      const payload = encodeLossy(membership.pair, event, value)
       if (!membership.session.port.sendDatagram(payload)) hasFitted = false
     }
     if (!hasFitted) return this.#failed(operation, 'ETOOBIG')
@@ -351,7 +352,7 @@ export class Groups {
   }
 
   #onLinkMessage(session: MemberSession, message: LinkMessage): void {
-    const membership = this.#resolve(session, message.link)
+    const membership = this.#resolve(session, message.pair)
     if (membership === undefined) return this.#config.reject('unknown')
     switch (message.kind) {
       case KIND_EMIT:
@@ -389,10 +390,11 @@ export class Groups {
     this.#config.emit({ type: 'message', ...where, event, value, delivery, via })
   }
 
-  /** A proved link alone; whoever uses it has verified us. */
-  #resolve(session: MemberSession, remoteLink: number): Membership | undefined {
-    const membership = session.byRemoteLink(remoteLink)
-    if (membership !== undefined) this.#memberships.verifiedUs(membership)
+  /** Both sides' present stays alone; who names ours has verified us. */
+  #resolve(session: MemberSession, pair: LinkPair): Membership | undefined {
+    const membership = session.byLink(pair.to)
+    if (membership?.remoteLink !== pair.from) return undefined
+    this.#memberships.verifiedUs(membership)
     return membership
   }
 

@@ -25,7 +25,7 @@ export class MemberSession {
     this.port = port
   }
 
-  /** Ever larger, so that the later of two links is the valid one. */
+  /** Ever larger, so that the later of two links for one subcluster is the valid one. */
   takeLinks(count: number): number {
     const first = this.#nextLink
     this.#nextLink += count

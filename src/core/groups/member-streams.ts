@@ -2,7 +2,7 @@ import { MALFORMED } from '../errors.ts'
 import type { FailureCode, Handle, PeerEvent, RejectCode } from '../io.ts'
 import { concat } from '../wire/bytes.ts'
 import type { MemberSession } from './member-session.ts'
-import { decodeStreamHeader, encodeStreamHeader } from './member-wire.ts'
+import { decodeStreamHeader, encodeStreamHeader, type LinkPair } from './member-wire.ts'
 import type { Membership } from './membership.ts'
 
 /**
@@ -35,8 +35,8 @@ interface SessionStreams {
 export interface MemberStreamsConfig {
   readonly emit: (event: PeerEvent) => void
   readonly reject: (code: RejectCode) => void
-  /** The membership of a remote's link, which using it proves. */
-  readonly resolve: (session: MemberSession, remoteLink: number) => Membership | undefined
+  /** The membership that a pair of links names. */
+  readonly resolve: (session: MemberSession, pair: LinkPair) => Membership | undefined
 }
 
 export class MemberStreams {
@@ -55,7 +55,7 @@ export class MemberStreams {
     const { port } = membership.session
     const stream = port.openStream()
     this.#name(handle, membership, stream)
-    port.writeStream(stream, encodeStreamHeader(membership.link, name))
+    port.writeStream(stream, encodeStreamHeader(membership.pair, name))
   }
 
   /** A stream that is gone takes no more: its `broken` event is on its way to the caller. */
@@ -161,7 +161,7 @@ export class MemberStreams {
       return
     }
     if (header === MALFORMED) return this.#refuse(session, stream, 'malformed')
-    const membership = this.#config.resolve(session, header.link)
+    const membership = this.#config.resolve(session, header.pair)
     if (membership === undefined) return this.#refuse(session, stream, 'unknown')
     streams.nameless.delete(stream)
     const handle = this.#nextHandle

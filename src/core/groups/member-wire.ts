@@ -24,8 +24,8 @@ export const KIND_LEAF = 0x31
 export const MAC_BYTES = 16
 /** A JOIN of more is malformed; who is in more subclusters sends several. */
 export const JOIN_ENTRIES_MAX = 256
-/** The most that comes before a value: kind, three varints, an event name and its length. */
-export const MEMBER_HEADER_BYTES_MAX = 1 + 3 * 8 + 2 + EVENT_BYTES_MAX
+/** The most that comes before a value: kind, four varints, an event name and its length. */
+export const MEMBER_HEADER_BYTES_MAX = 1 + 4 * 8 + 2 + EVENT_BYTES_MAX
 
 /** `status` of an ANSWER. */
 export const ANSWER_OK = 0
@@ -33,6 +33,12 @@ export const ANSWER_OK = 0
 export const ANSWER_ERROR = 1
 /** The other side has too many calls open. */
 export const ANSWER_BUSY = 2
+
+/** Names a subcluster between two members: by the receiver's link and the sender's. */
+export interface LinkPair {
+  readonly to: number
+  readonly from: number
+}
 
 export interface JoinEntry {
   readonly link: number
@@ -44,7 +50,7 @@ export type MemberMessage =
   | {
       readonly kind: typeof KIND_ACCEPT
       /** The receiver's link. */
-      readonly yours: number
+      readonly to: number
       /** The sender's link for the same subcluster. */
       readonly link: number
       readonly mac: Uint8Array
@@ -52,7 +58,7 @@ export type MemberMessage =
   | { readonly kind: typeof KIND_LEAVE; readonly link: number }
   | {
       readonly kind: typeof KIND_EMIT
-      readonly link: number
+      readonly pair: LinkPair
       readonly sequence: number
       /** How far back the message is that this one must follow; 0: none. */
       readonly back: number
@@ -61,28 +67,28 @@ export type MemberMessage =
     }
   | {
       readonly kind: typeof KIND_LOSSY
-      readonly link: number
+      readonly pair: LinkPair
       readonly event: string
       readonly value: Uint8Array
     }
   | {
       readonly kind: typeof KIND_REQUEST
-      readonly link: number
+      readonly pair: LinkPair
       readonly call: number
       readonly name: string
       readonly value: Uint8Array
     }
   | {
       readonly kind: typeof KIND_ANSWER
-      readonly link: number
+      readonly pair: LinkPair
       readonly call: number
       readonly status: number
       readonly value: Uint8Array
     }
-  | { readonly kind: typeof KIND_CANCEL; readonly link: number; readonly call: number }
+  | { readonly kind: typeof KIND_CANCEL; readonly pair: LinkPair; readonly call: number }
   | {
       readonly kind: typeof KIND_PRESENCE
-      readonly link: number
+      readonly pair: LinkPair
       readonly value: Uint8Array | undefined
     }
   | { readonly kind: typeof KIND_PACKET; readonly packet: Uint8Array }
@@ -105,44 +111,44 @@ function readMessage(reader: Reader, kind: number): MemberMessage | undefined {
     case KIND_JOIN:
       return readJoin(reader)
     case KIND_ACCEPT: {
-      const yours = reader.varint()
-      return { kind, yours, link: reader.varint(), mac: reader.take(MAC_BYTES) }
+      const to = reader.varint()
+      return { kind, to, link: reader.varint(), mac: reader.take(MAC_BYTES) }
     }
     case KIND_LEAVE:
       return { kind, link: reader.varint() }
     case KIND_EMIT: {
-      const link = reader.varint()
+      const pair = readPair(reader)
       const sequence = reader.varint()
       const back = reader.varint()
       const event = readName(reader)
       if (event === undefined || back > sequence) return undefined
-      return { kind, link, sequence, back, event, value: reader.rest() }
+      return { kind, pair, sequence, back, event, value: reader.rest() }
     }
     case KIND_LOSSY: {
-      const link = reader.varint()
+      const pair = readPair(reader)
       const event = readName(reader)
-      return event === undefined ? undefined : { kind, link, event, value: reader.rest() }
+      return event === undefined ? undefined : { kind, pair, event, value: reader.rest() }
     }
     case KIND_REQUEST: {
-      const link = reader.varint()
+      const pair = readPair(reader)
       const call = reader.varint()
       const name = readName(reader)
-      return name === undefined ? undefined : { kind, link, call, name, value: reader.rest() }
+      return name === undefined ? undefined : { kind, pair, call, name, value: reader.rest() }
     }
     case KIND_ANSWER: {
-      const link = reader.varint()
+      const pair = readPair(reader)
       const call = reader.varint()
       const status = reader.u8()
-      return status > ANSWER_BUSY ? undefined : { kind, link, call, status, value: reader.rest() }
+      return status > ANSWER_BUSY ? undefined : { kind, pair, call, status, value: reader.rest() }
     }
     case KIND_CANCEL:
-      return { kind, link: reader.varint(), call: reader.varint() }
+      return { kind, pair: readPair(reader), call: reader.varint() }
     case KIND_PRESENCE: {
-      const link = reader.varint()
+      const pair = readPair(reader)
       const present = reader.u8()
       const value = reader.rest()
       if (present > 1 || (present === 0 && value.length > 0)) return undefined
-      return { kind, link, value: present === 1 ? value : undefined }
+      return { kind, pair, value: present === 1 ? value : undefined }
     }
     case KIND_PACKET:
       return { kind, packet: reader.rest() }
@@ -153,6 +159,11 @@ function readMessage(reader: Reader, kind: number): MemberMessage | undefined {
     }
   }
   return undefined
+}
+
+function readPair(reader: Reader): LinkPair {
+  const to = reader.varint()
+  return { to, from: reader.varint() }
 }
 
 function readJoin(reader: Reader): MemberMessage | undefined {
@@ -174,9 +185,9 @@ export function encodeJoin(entries: readonly JoinEntry[]): Uint8Array {
   return writer.done()
 }
 
-export function encodeAccept(yours: number, link: number, mac: Uint8Array): Uint8Array {
+export function encodeAccept(to: number, link: number, mac: Uint8Array): Uint8Array {
   const writer = new Writer(1 + 8 + 8 + MAC_BYTES).u8(KIND_ACCEPT)
-  return writer.varint(yours).varint(link).put(mac).done()
+  return writer.varint(to).varint(link).put(mac).done()
 }
 
 export function encodeLeave(link: number): Uint8Array {
@@ -184,49 +195,60 @@ export function encodeLeave(link: number): Uint8Array {
 }
 
 export function encodeEmit(
-  link: number,
+  pair: LinkPair,
   sequence: number,
   back: number,
   event: string,
   value: Uint8Array,
 ): Uint8Array {
   const writer = new Writer(MEMBER_HEADER_BYTES_MAX + value.length).u8(KIND_EMIT)
-  return writer.varint(link).varint(sequence).varint(back).block(utf8(event)).put(value).done()
+  return writer
+    .varint(pair.to)
+    .varint(pair.from)
+    .varint(sequence)
+    .varint(back)
+    .block(utf8(event))
+    .put(value)
+    .done()
 }
 
-export function encodeLossy(link: number, event: string, value: Uint8Array): Uint8Array {
+export function encodeLossy(pair: LinkPair, event: string, value: Uint8Array): Uint8Array {
   const name = utf8(event)
-  const headerBytes = 1 + varintSize(link) + varintSize(name.length) + name.length
+  const headerBytes =
+    1 + varintSize(pair.to) + varintSize(pair.from) + varintSize(name.length) + name.length
   const writer = new Writer(headerBytes + value.length).u8(KIND_LOSSY)
-  return writer.varint(link).block(name).put(value).done()
+  return writer.varint(pair.to).varint(pair.from).block(name).put(value).done()
 }
 
 export function encodeRequest(
-  link: number,
+  pair: LinkPair,
   call: number,
   name: string,
   value: Uint8Array,
 ): Uint8Array {
   const writer = new Writer(MEMBER_HEADER_BYTES_MAX + value.length).u8(KIND_REQUEST)
-  return writer.varint(link).varint(call).block(utf8(name)).put(value).done()
+  return writer.varint(pair.to).varint(pair.from).varint(call).block(utf8(name)).put(value).done()
 }
 
 export function encodeAnswer(
-  link: number,
+  pair: LinkPair,
   call: number,
   status: number,
   value: Uint8Array,
 ): Uint8Array {
-  const writer = new Writer(18 + value.length).u8(KIND_ANSWER)
-  return writer.varint(link).varint(call).u8(status).put(value).done()
+  const writer = new Writer(26 + value.length).u8(KIND_ANSWER)
+  return writer.varint(pair.to).varint(pair.from).varint(call).u8(status).put(value).done()
 }
 
-export function encodeCancel(link: number, call: number): Uint8Array {
-  return new Writer(17).u8(KIND_CANCEL).varint(link).varint(call).done()
+export function encodeCancel(pair: LinkPair, call: number): Uint8Array {
+  return new Writer(25).u8(KIND_CANCEL).varint(pair.to).varint(pair.from).varint(call).done()
 }
 
-export function encodePresence(link: number, value: Uint8Array | undefined): Uint8Array {
-  const writer = new Writer(10 + (value?.length ?? 0)).u8(KIND_PRESENCE).varint(link)
+export function encodePresence(pair: LinkPair, value: Uint8Array | undefined): Uint8Array {
+  const writer = new Writer(18 + (value?.length ?? 0))
+    .u8(KIND_PRESENCE)
+    .varint(pair.to)
+    .varint(pair.from)
   if (value === undefined) return writer.u8(0).done()
   return writer.u8(1).put(value).done()
 }
@@ -249,13 +271,13 @@ export function encodeLeaf(
 }
 
 /** How a stream of a subcluster begins. */
-export function encodeStreamHeader(link: number, name: string): Uint8Array {
+export function encodeStreamHeader(pair: LinkPair, name: string): Uint8Array {
   const bytes = utf8(name)
-  return new Writer(10 + bytes.length).varint(link).block(bytes).done()
+  return new Writer(18 + bytes.length).varint(pair.to).varint(pair.from).block(bytes).done()
 }
 
 export interface StreamHeader {
-  readonly link: number
+  readonly pair: LinkPair
   readonly name: string
   readonly bytes: number
 }
@@ -263,12 +285,12 @@ export interface StreamHeader {
 /** Undefined: more bytes are needed. */
 export function decodeStreamHeader(start: Uint8Array): StreamHeader | Malformed | undefined {
   const reader = new Reader(start)
-  const link = reader.varint()
+  const pair = readPair(reader)
   const lengthBytes = reader.varint()
   if (!reader.failed && lengthBytes > EVENT_BYTES_MAX) return MALFORMED
   const nameBytes = reader.take(lengthBytes)
   // A varint above 2^53 − 1 fails at any length; what is long enough to be whole is malformed.
-  if (reader.failed) return start.length > 2 * 8 + EVENT_BYTES_MAX ? MALFORMED : undefined
+  if (reader.failed) return start.length > 3 * 8 + EVENT_BYTES_MAX ? MALFORMED : undefined
   const name = fromUtf8(nameBytes)
-  return name === undefined ? MALFORMED : { link, name, bytes: reader.offset }
+  return name === undefined ? MALFORMED : { pair, name, bytes: reader.offset }
 }

@@ -163,7 +163,7 @@ test('a proof from another session, or of another peer, proves nothing', () => {
   const own = publicKeyOf(a)
   const thiefKey = publicKeyOf(thief)
   const otherBinding = new Uint8Array(32).fill(77)
-  const stolen = [
+  const stolen: Uint8Array[] = [
     membershipMac(crypto, joinKey, otherBinding, thiefKey, own),
     membershipMac(crypto, joinKey, atThief.binding, own, thiefKey),
     membershipMac(crypto, joinKey, atThief.binding, publicKeyOf(mesh.peer(4)), own),
@@ -173,7 +173,7 @@ test('a proof from another session, or of another peer, proves nothing', () => {
   for (const [i, mac] of stolen.entries()) {
     atThief.sendMessage(encodeJoin([{ link: 100 + i, mac }]))
     for (let link = 0; link < 4; link++) atThief.sendMessage(encodeAccept(link, 200 + i, mac))
-    atThief.sendMessage(encodeEmit(100 + i, 0, 0, 'inject', ascii('x')))
+    atThief.sendMessage(encodeEmit({ to: i % 4, from: 100 + i }, 0, 0, 'inject', ascii('x')))
   }
   mesh.settle()
   assert.ok(!a.groups.isMember(thief.peerId))
@@ -192,7 +192,8 @@ test('an outsider injects nothing on any link', () => {
   const [, atStranger] = mesh.connect(a, stranger)
   mesh.settle()
   for (let link = 0; link < 20; link++) {
-    atStranger.sendMessage(encodeEmit(link, 0, 0, 'inject', ascii('x')))
+    for (let to = 0; to < 4; to++)
+      atStranger.sendMessage(encodeEmit({ to, from: link }, 0, 0, 'inject', ascii('x')))
     atStranger.sendMessage(encodeLeave(link))
   }
   mesh.settle()

@@ -11,6 +11,7 @@ import {
   encodeLeave,
   JOIN_ENTRIES_MAX,
   type JoinEntry,
+  type LinkPair,
   MAC_BYTES,
 } from './member-wire.ts'
 import type { SubclusterKeys } from './subcluster-keys.ts'
@@ -30,7 +31,7 @@ export interface Subcluster {
   readonly keys: SubclusterKeys
 }
 
-/** One stay of one remote in one subcluster, within one session: who leaves and returns begins another. */
+/** A stay of ours and one of a remote in one subcluster, within one session: who leaves ends it. */
 export class Membership {
   readonly session: MemberSession
   readonly subcluster: Subcluster
@@ -53,6 +54,12 @@ export class Membership {
 
   get peer(): PeerId {
     return this.session.port.peer
+  }
+
+  /** Names this stay to a remote that has proved itself. */
+  get pair(): LinkPair {
+    assert(this.remoteLink !== undefined, "a pair of links needs the remote's")
+    return { to: this.remoteLink, from: this.link }
   }
 
   get inbox(): Inbox {
@@ -165,29 +172,28 @@ export class Memberships {
     for (const membership of [...session.memberships.values()]) {
       const mac = this.#mac(membership, session.port.peer, this.#config.publicKey)
       const link = links.get(toHex(mac))
-      if (link !== undefined && !session.isRetired(link)) this.#proveByJoin(membership, link)
+      if (link !== undefined) this.#proved(membership, link)
     }
   }
 
-  onAccept(session: MemberSession, yours: number, link: number, mac: Uint8Array): void {
+  /** Proves the sender as a JOIN does, and that it has verified us. */
+  onAccept(session: MemberSession, to: number, link: number, mac: Uint8Array): void {
     const { crypto, reject, publicKey } = this.#config
-    const membership = session.byLink(yours)
-    if (membership === undefined || session.isRetired(link)) return reject('unknown')
+    const membership = session.byLink(to)
+    if (membership === undefined) return reject('unknown')
     const expected = this.#mac(membership, session.port.peer, publicKey)
     if (!crypto.equal(mac, expected)) return reject('unauthentic')
-    const proved = this.#proveByAccept(membership, link)
-    if (proved !== undefined) this.verifiedUs(proved)
+    const proved = this.#proved(membership, link)
+    if (proved?.remoteLink === link) this.verifiedUs(proved)
   }
 
   onLeave(session: MemberSession, link: number): void {
     session.retire(link)
     const membership = session.byRemoteLink(link)
-    if (membership === undefined) return
-    this.#end(membership, 'left')
-    this.#replace(membership, session.takeLinks(1))
+    if (membership !== undefined) this.#renew(membership)
   }
 
-  /** Called for an ACCEPT and for any message on a proved link: only who verified us sends one. */
+  /** Called for an ACCEPT and for any message on our link: only who verified us knows to send one. */
   verifiedUs(membership: Membership): void {
     if (membership.isJoined) return
     membership.isJoined = true
@@ -195,40 +201,26 @@ export class Memberships {
     this.#config.listener.joined(membership)
   }
 
-  /** A later link means that the remote left and joined again, whatever order its messages came in. */
-  #proveByJoin(membership: Membership, link: number): void {
-    const { session, remoteLink } = membership
-    if (session.byRemoteLink(link) !== undefined) return
-    if (remoteLink !== undefined && link < remoteLink) return
-    let proved = membership
-    if (remoteLink !== undefined) {
-      this.#end(membership, 'left')
-      proved = this.#replace(membership, session.takeLinks(1))
-    }
-    proved.remoteLink = link
-    this.#accept(proved, link)
-  }
-
-  /** The remote names our present link, so ours stays; undefined: overtaken by what came before. */
-  #proveByAccept(membership: Membership, link: number): Membership | undefined {
+  /**
+   * Each side's link changes only when it joins, and grows; a later one means that the remote left and
+   * joined again, whatever order its messages came in. Undefined: the link is of an earlier stay.
+   */
+  #proved(membership: Membership, link: number): Membership | undefined {
     const { session, remoteLink } = membership
     if (remoteLink === link) return membership
-    if (session.byRemoteLink(link) !== undefined) return undefined
-    if (remoteLink !== undefined && link < remoteLink) return undefined
-    let proved = membership
-    if (remoteLink !== undefined) {
-      this.#end(membership, 'left')
-      proved = this.#replace(membership, membership.link)
-    }
+    const isLate = remoteLink !== undefined && link < remoteLink
+    if (isLate || session.isRetired(link) || session.byRemoteLink(link) !== undefined)
+      return undefined
+    const proved = remoteLink === undefined ? membership : this.#renew(membership)
     proved.remoteLink = link
     this.#accept(proved, link)
     return proved
   }
 
-  #accept(membership: Membership, yours: number): void {
+  #accept(membership: Membership, to: number): void {
     const { session } = membership
     const mac = this.#mac(membership, undefined, publicKeyOf(session.port.peer))
-    session.send(encodeAccept(yours, membership.link, mac))
+    session.send(encodeAccept(to, membership.link, mac))
   }
 
   /** Our proofs, each at a random place among the noise. */
@@ -273,17 +265,18 @@ export class Memberships {
     return membershipMac(this.#config.crypto, joinKey, binding, sender, to)
   }
 
-  #replace(ended: Membership, link: number): Membership {
-    const next = new Membership(ended.session, ended.subcluster, link)
-    ended.session.memberships.set(ended.subcluster.handle, next)
+  /** The remote's stay is over; ours goes on, open to its next. */
+  #renew(membership: Membership): Membership {
+    const { session, subcluster, link } = membership
+    this.#end(membership, 'left')
+    const next = new Membership(session, subcluster, link)
+    session.memberships.set(subcluster.handle, next)
     return next
   }
 
   #end(membership: Membership, why: LeaveReason): void {
-    const { session, remoteLink } = membership
-    session.memberships.delete(membership.subcluster.handle)
+    membership.session.memberships.delete(membership.subcluster.handle)
     membership.isEnded = true
-    if (remoteLink !== undefined) session.retire(remoteLink)
     this.#report(membership, why)
     this.#config.listener.ended(membership, why)
   }

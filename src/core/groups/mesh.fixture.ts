@@ -50,7 +50,7 @@ export class FakePeer {
     this.groups.command(command, this.mesh.now, this.mesh.wall)
   }
 
-  join(subcluster: Handle = 1, sharedKey = SHARED_KEY): void {
+  join(subcluster: Handle = 1, sharedKey: Uint8Array = SHARED_KEY): void {
     this.do({ type: 'join', subcluster, sharedKey })
   }
 

@@ -207,7 +207,7 @@ export class Outbox {
     const back = tail === undefined ? 0 : sequence - tail.sequence
     const unacknowledged = (tail?.unacknowledged ?? 0) + 1
     lane.tails.set(part.event, { sequence, unacknowledged })
-    const payload = encodeEmit(membership.link, sequence, back, part.event, part.value)
+    const payload = encodeEmit(membership.pair, sequence, back, part.event, part.value)
     const message = membership.session.send(payload, () => {
       if (lane.membership === membership) this.#acked(lane, message)
     })

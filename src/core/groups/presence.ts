@@ -71,7 +71,7 @@ export class Presence {
     }
     sending.isUnderWay = true
     const value = this.#own.get(membership.subcluster.handle)
-    membership.session.send(encodePresence(membership.link, value), () => {
+    membership.session.send(encodePresence(membership.pair, value), () => {
       sending.isUnderWay = false
       if (!sending.isStale || membership.isEnded) return
       sending.isStale = false

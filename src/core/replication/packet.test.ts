@@ -7,15 +7,13 @@ import { SubclusterKeys } from '../groups/subcluster-keys.ts'
 import type { UnixMs } from '../io.ts'
 import { ascii, concat, toHex } from '../wire/bytes.ts'
 import { Writer } from '../wire/writer.ts'
+import { authored, forge, nonceOf } from './forge.fixture.ts'
 import {
   CLOCK_SLACK_S,
   decodePacket,
-  encodeHeader,
   LIFE_MINUTES_MAX,
   PACKET_BYTES_MAX,
   type PacketHeader,
-  packetId,
-  signedMessage,
   verifyPacket,
 } from './packet.ts'
 import { openPacket, type PacketDraft, type PacketKeys, sealPacket } from './packet-seal.ts'
@@ -53,22 +51,9 @@ function decoded(bytes: Uint8Array) {
   return packet
 }
 
-/** What a member can do by hand: any plaintext, under any header, sealed and signed with the group's keys. */
-function forge(header: PacketHeader, plain: Uint8Array, by: PacketKeys = keys): Uint8Array {
-  const head = encodeHeader(header)
-  const padded = new Uint8Array(
-    Math.ceil((head.length + plain.length + 80) / 16) * 16 - 80 - head.length,
-  )
-  padded.set(plain)
-  const nonce = new Writer(24).put(header.salt).u32(header.createdS).buffer
-  const identified = concat(head, crypto.xseal(by.sealKey, nonce, padded, head))
-  const id = packetId(crypto, identified)
-  return concat(identified, crypto.sign(by.tag.privateKey, signedMessage(id)))
-}
-
 function plainOf(bytes: Uint8Array): Uint8Array {
   const packet = decoded(bytes)
-  const nonce = new Writer(24).put(packet.header.salt).u32(packet.header.createdS).buffer
+  const nonce = nonceOf(packet.header)
   const plain = crypto.xopen(keys.sealKey, nonce, packet.ciphertext, packet.headerBytes)
   assert.ok(plain)
   return plain
@@ -143,7 +128,7 @@ test('an outsider cannot inject under a tag whose key it lacks', () => {
 test('a member cannot write as another member', () => {
   const honest = plainOf(sealed({}, mallory))
   const claimed = concat(alice.publicKey, honest.subarray(32))
-  const bytes = forge(headerOf(), claimed)
+  const bytes = forge(headerOf(), claimed, keys)
   assert.equal(typeof verifyPacket(crypto, bytes, WALL), 'object')
   assert.equal(openPacket(crypto, keys, decoded(bytes)), 'unauthentic')
 })
@@ -151,7 +136,7 @@ test('a member cannot write as another member', () => {
 // Turns red when the author's signature leaves out the header.
 test('a member cannot move what another wrote to another time, life, salt, tag or tree', () => {
   const plain = plainOf(sealed())
-  assert.equal(typeof openPacket(crypto, keys, decoded(forge(headerOf(), plain))), 'object')
+  assert.equal(typeof openPacket(crypto, keys, decoded(forge(headerOf(), plain, keys))), 'object')
   const next = subcluster.at(CREATED_S + 86_400)
   const root = { payloadBytes: 10, depth: 1, hashes: new Uint8Array(32) }
   const noPayload = sealPacket(crypto, keys, alice, { ...DRAFT, payload: new Uint8Array(0) })
@@ -174,7 +159,10 @@ test('a member cannot change what another wrote', () => {
   for (let i = 0; i < plain.length; i++) {
     const altered = plain.slice()
     altered[i] = (altered[i] ?? 0) ^ 1
-    assert.equal(typeof openPacket(crypto, keys, decoded(forge(headerOf(), altered))), 'string')
+    assert.equal(
+      typeof openPacket(crypto, keys, decoded(forge(headerOf(), altered, keys))),
+      'string',
+    )
   }
 })
 
@@ -207,7 +195,7 @@ test('a packet of wrong length, version, kind, life or count is malformed, whoev
     MALFORMED,
   )
   assert.equal(decodePacket(withByte(5, 0xff)), MALFORMED)
-  const tooShort = forge(headerOf(), new Uint8Array(20))
+  const tooShort = forge(headerOf(), new Uint8Array(20), keys)
   assert.equal(decodePacket(tooShort), MALFORMED)
 })
 
@@ -217,7 +205,11 @@ test('a root whose counts do not follow from its payload size is malformed', () 
   )
   const root = (payloadBytes: number, depth: number, hashes: number) =>
     decodePacket(
-      forge(headerOf({ root: { payloadBytes, depth, hashes: new Uint8Array(hashes) } }), plain),
+      forge(
+        headerOf({ root: { payloadBytes, depth, hashes: new Uint8Array(hashes) } }),
+        plain,
+        keys,
+      ),
     )
   assert.notEqual(root(5000, 1, 5 * 32), MALFORMED)
   assert.equal(root(5000, 1, 4 * 32), MALFORMED)
@@ -229,16 +221,8 @@ test('a root whose counts do not follow from its payload size is malformed', () 
 })
 
 test('a member who seals nonsense gets nothing past the others', () => {
-  const signed = (inner: Uint8Array, header = headerOf()) => {
-    const digest = crypto.hash(32, [
-      ascii('latica author'),
-      encodeHeader(header),
-      mallory.publicKey,
-      inner,
-    ])
-    const signature = crypto.sign(mallory.privateKey, concat(ascii('latica author'), digest))
-    return forge(header, concat(mallory.publicKey, signature, inner))
-  }
+  const signed = (inner: Uint8Array, header = headerOf()) =>
+    forge(header, authored(mallory, header, inner), keys)
   const open = (bytes: Uint8Array) => openPacket(crypto, keys, decoded(bytes))
   const inner = (write: (writer: Writer) => void) => {
     const writer = new Writer(1000)
@@ -312,7 +296,7 @@ test('100,000 mutated packets throw nothing and none is accepted', () => {
   const sources = [sealed(), sealed({ payload: new Uint8Array(3000) })]
   const genuine = new Set(sources.map(toHex))
   for (let i = 0; i < 100_000; i++) {
-    let bytes = (sources[i % 2] ?? new Uint8Array(0)).slice()
+    let bytes: Uint8Array = (sources[i % 2] ?? new Uint8Array(0)).slice()
     for (let k = 1 + random.below(3); k > 0; k--)
       bytes[random.below(bytes.length)] = random.below(256)
     const cut = random.below(20)

@@ -17,7 +17,8 @@ export class Acks {
   #largestAt = 0
   /** Ack-eliciting datagrams that no ACK has covered. */
   #unreported = 0
-  #dueAt: number | undefined
+  /** When an ACK must leave; infinity for never. */
+  dueAt = Number.POSITIVE_INFINITY
   /** ACK-only datagrams since the last that asked for an acknowledgement itself. */
   #onlyAcks = 0
 
@@ -30,18 +31,13 @@ export class Acks {
     if (!isEliciting) return
     this.#unreported++
     const isInOrder = number === previous + 1
-    if (!isInOrder || this.#unreported >= ACK_EVERY) this.#dueAt = now
-    else this.#dueAt ??= now + ACK_DELAY_MS
+    const isUrgent = !isInOrder || this.#unreported >= ACK_EVERY
+    this.dueAt = Math.min(this.dueAt, isUrgent ? now : now + ACK_DELAY_MS)
   }
 
   /** Something to report, due or not. */
   get isPending(): boolean {
     return this.#unreported > 0
-  }
-
-  /** When an ACK must leave. */
-  get dueAt(): number | undefined {
-    return this.#dueAt
   }
 
   /** Whether an ACK-only datagram should ask for an acknowledgement, so that old ranges can go. */
@@ -66,7 +62,7 @@ export class Acks {
   /** An ACK left. */
   onReported(isOnlyAck: boolean): void {
     this.#unreported = 0
-    this.#dueAt = undefined
+    this.dueAt = Number.POSITIVE_INFINITY
     this.#onlyAcks = isOnlyAck ? this.#onlyAcks + 1 : 0
   }
 

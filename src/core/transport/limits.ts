@@ -41,6 +41,8 @@ export const MESSAGE_GAPS_MAX = 4096
 export const DATAGRAM_QUEUE_MAX = 64
 /** Frames of the session waiting on one path: a relayed peer's burst, with room. */
 export const SESSION_FRAMES_MAX = 256
+/** Room that any frame of the session but RELAY and RELAYED, or any window update, fits into. */
+export const CONTROL_BYTES = 32
 /** DESIGN §5. */
 export const PATHS_MAX = 8
 /** A fragment shorter than this costs more header than it is worth, unless it is the last. */
@@ -76,6 +78,13 @@ export const INITIAL_WINDOW_DATAGRAMS = 10
 export const MINIMUM_WINDOW_DATAGRAMS = 2
 /** Bounds what a remote that acknowledges everything can make us have in flight. */
 export const CONGESTION_WINDOW_MAX = 32 * 1024 * 1024
+/** Datagrams remembered for each path: bounds what many small ones in a large window would cost. */
+export const DATAGRAMS_IN_FLIGHT_MAX = 32768
+/**
+ * Beyond this many, datagrams of pushed frames are not remembered: a remote that asks for responses
+ * and acknowledges none would make us remember them all.
+ */
+export const PUSHED_IN_FLIGHT_MAX = 256
 /** RFC 9002 §7.7. */
 export const BURST_DATAGRAMS = 10
 /** Timers come late by up to this: a burst may hold what the rate allows in it. Guess. */

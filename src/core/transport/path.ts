@@ -1,7 +1,9 @@
-import type { SessionFrame } from '../wire/frames.ts'
+import { isAckEliciting, PEER_PREFIX_BYTES, type SessionFrame, writeFrame } from '../wire/frames.ts'
+import type { Acks } from './acks.ts'
 import { Cubic } from './cubic.ts'
 import { Fifo } from './fifo.ts'
-import { SEAL_BYTES, SESSION_FRAMES_MAX } from './limits.ts'
+import { CONTROL_BYTES, DATAGRAMS_IN_FLIGHT_MAX, SEAL_BYTES, SESSION_FRAMES_MAX } from './limits.ts'
+import type { OutgoingDatagram } from './outgoing-datagram.ts'
 import { type PacedPath, Pacer } from './pacer.ts'
 import { Recovery } from './recovery.ts'
 import { Rtt } from './rtt.ts'
@@ -56,7 +58,11 @@ export class Path implements PacedPath {
   }
 
   get hasWindow(): boolean {
-    return this.recovery.bytesInFlight + this.#datagramBytes <= this.cubic.windowBytes
+    const { bytesInFlight, tracked } = this.recovery
+    return (
+      bytesInFlight + this.#datagramBytes <= this.cubic.windowBytes &&
+      tracked < DATAGRAMS_IN_FLIGHT_MAX
+    )
   }
 
   /** Notes that there was nothing to send. */
@@ -80,11 +86,29 @@ export class Path implements PacedPath {
     if (this.#pushed.size < SESSION_FRAMES_MAX) this.#pushed.push(frame)
   }
 
-  peekPushed(): SessionFrame | undefined {
-    return this.#pushed?.peek()
+  get hasPushed(): boolean {
+    return this.#pushed !== undefined && this.#pushed.size > 0
   }
 
-  shiftPushed(): void {
-    this.#pushed?.shift()
+  /** Fills a datagram with pushed frames, an ACK in front if one waits; true when it went along. */
+  fillPushed(datagram: OutgoingDatagram, acks: Acks, now: number): boolean {
+    let hasAck = false
+    for (let frame = this.#pushed?.peek(); frame !== undefined; frame = this.#pushed?.peek()) {
+      if (frame.type === 'relay' || frame.type === 'relayed') {
+        if (!datagram.isEmpty) return hasAck
+        this.#pushed?.shift()
+        // What another path brought may be too large for this one.
+        if (1 + PEER_PREFIX_BYTES + frame.datagram.length > datagram.room) continue
+        writeFrame(datagram.writer, frame)
+        datagram.add(undefined, false)
+        return false
+      }
+      if (datagram.isEmpty && acks.isPending) hasAck = acks.fill(datagram, now)
+      if (datagram.room < CONTROL_BYTES) return hasAck
+      this.#pushed?.shift()
+      writeFrame(datagram.writer, frame)
+      datagram.add(undefined, isAckEliciting(frame))
+    }
+    return hasAck
   }
 }

@@ -74,11 +74,6 @@ export class RangeSet {
     this.#bounds.splice(2 * index, 2)
   }
 
-  /** Forgets every number below `value`. */
-  removeBelow(value: number): void {
-    if (this.size > 0 && this.start(0) < value) this.remove(this.start(0), value)
-  }
-
   /** The parts of [start, end) that are not in the set: start, end, start, end, … */
   missing(start: number, end: number): number[] {
     const parts: number[] = []

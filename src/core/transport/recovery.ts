@@ -75,6 +75,11 @@ export class Recovery {
     return true
   }
 
+  /** Datagrams remembered. */
+  get tracked(): number {
+    return this.#sent.length - this.#head
+  }
+
   /** When to call `onTimer`; undefined with nothing in flight. */
   timerAt(): number | undefined {
     if (this.bytesInFlight === 0) return undefined

@@ -1,11 +1,18 @@
 import { UsageError } from '../errors.ts'
-import type { StreamFrame } from '../wire/frames.ts'
+import { type StreamFrame, type TransportFrame, writeFrame } from '../wire/frames.ts'
+import type { Carried } from './carried.ts'
 import type { TransportEvent, Verdict } from './events.ts'
 import type { Fifo } from './fifo.ts'
 import type { PieceBudget, ReceiveWindow, SendCredit } from './flow.ts'
-import { STREAMS_MAX } from './limits.ts'
+import { CONTROL_BYTES, STREAMS_MAX } from './limits.ts'
+import type { OutgoingDatagram } from './outgoing-datagram.ts'
 import { OutgoingStreams } from './outgoing-streams.ts'
 import { Stream } from './stream.ts'
+
+type IncomingStreamFrame = Extract<
+  TransportFrame,
+  { readonly type: 'stream' | 'resetStream' | 'stopSending' | 'maxStream' | 'maxStreams' }
+>
 
 /** The remote is told of a higher limit once this many of its streams have ended. */
 const LIMIT_STEP = STREAMS_MAX / 4
@@ -44,6 +51,27 @@ export class Streams {
 
   get openCount(): number {
     return this.#open.size
+  }
+
+  get canSend(): boolean {
+    return this.#isLimitDue || this.out.canSend
+  }
+
+  /** Window updates, stream limits, resets and stops. */
+  fillControl(datagram: OutgoingDatagram, now: number, rttMs: number): void {
+    if (this.#isLimitDue && datagram.room >= CONTROL_BYTES) {
+      this.#isLimitDue = false
+      this.#remoteLimit = this.#endedByRemote + STREAMS_MAX
+      writeFrame(datagram.writer, { type: 'maxStreams', count: this.#remoteLimit })
+      const carried: Carried = {
+        acked: () => {},
+        lost: () => {
+          this.#isLimitDue = true
+        },
+      }
+      datagram.add(carried, true)
+    }
+    this.out.fillAnnouncements(datagram, now, rttMs)
   }
 
   open(): number {
@@ -90,7 +118,23 @@ export class Streams {
     this.#retire(stream)
   }
 
-  receive(frame: StreamFrame): Verdict {
+  handle(frame: IncomingStreamFrame): Verdict {
+    switch (frame.type) {
+      case 'stream':
+        return this.#receive(frame)
+      case 'resetStream':
+        return this.#receiveReset(frame.stream, frame.code, frame.finalSize)
+      case 'stopSending':
+        return this.#receiveStop(frame.stream, frame.code)
+      case 'maxStream':
+        return this.#receiveMaxStream(frame.stream, frame.bytes)
+      case 'maxStreams':
+        this.out.allowStreams(frame.count)
+        return 'accepted'
+    }
+  }
+
+  #receive(frame: StreamFrame): Verdict {
     const stream = this.#find(frame.stream)
     if (stream === undefined) return 'violation'
     if (stream === 'retired' || stream.isEnded) return 'accepted'
@@ -118,7 +162,7 @@ export class Streams {
     return isTaken ? 'accepted' : 'refused'
   }
 
-  receiveReset(id: number, code: number, finalSize: number): Verdict {
+  #receiveReset(id: number, code: number, finalSize: number): Verdict {
     const stream = this.#find(id)
     if (stream === undefined) return 'violation'
     if (stream === 'retired' || stream.isEnded) return 'accepted'
@@ -133,7 +177,7 @@ export class Streams {
     return 'accepted'
   }
 
-  receiveStop(id: number, code: number): Verdict {
+  #receiveStop(id: number, code: number): Verdict {
     const stream = this.#find(id)
     if (stream === undefined) return 'violation'
     if (stream === 'retired' || stream.resetCode !== undefined || stream.isSent) return 'accepted'
@@ -142,25 +186,11 @@ export class Streams {
     return 'accepted'
   }
 
-  receiveMaxStream(id: number, bytes: number): Verdict {
+  #receiveMaxStream(id: number, bytes: number): Verdict {
     const stream = this.#find(id)
     if (stream === undefined) return 'violation'
     if (stream !== 'retired' && stream.credit.raise(bytes)) this.out.touch(stream)
     return 'accepted'
-  }
-
-  /** The limit to tell the remote, if it is due. */
-  get limitDue(): number | undefined {
-    return this.#isLimitDue ? this.#endedByRemote + STREAMS_MAX : undefined
-  }
-
-  onLimitSent(): void {
-    this.#isLimitDue = false
-    this.#remoteLimit = this.#endedByRemote + STREAMS_MAX
-  }
-
-  onLimitLost(): void {
-    this.#isLimitDue = true
   }
 
   /** A stream by the application's number; undefined when it is over. */

@@ -14,9 +14,9 @@ import {
   type SessionFrame,
   writeFrame,
 } from '../wire/frames.ts'
-import { varintSize } from '../wire/writer.ts'
 import { Acks } from './acks.ts'
 import type { Carried } from './carried.ts'
+import { DatagramQueue } from './datagram-queue.ts'
 import type { TransportEvent, Verdict } from './events.ts'
 import { Fifo } from './fifo.ts'
 import { PieceBudget, ReceiveWindow, SendCredit } from './flow.ts'
@@ -24,31 +24,25 @@ import { IncomingMessages } from './incoming-messages.ts'
 import {
   CONNECTION_WINDOW,
   CONNECTION_WINDOW_MAX,
-  DATAGRAM_BYTES_MIN,
-  DATAGRAM_QUEUE_MAX,
+  CONTROL_BYTES,
   INITIAL_RTT_MS,
   MESSAGE_BYTES_MAX,
-  PATHS_MAX,
   PIECES_MAX,
+  PUSHED_IN_FLIGHT_MAX,
   SEAL_BYTES,
 } from './limits.ts'
 import { OutgoingDatagram } from './outgoing-datagram.ts'
 import { OutgoingMessages } from './outgoing-messages.ts'
-import { Path } from './path.ts'
+import type { Path } from './path.ts'
+import { type PathOptions, Paths } from './paths.ts'
 import { Streams } from './streams.ts'
 
 export type { TransportEvent } from './events.ts'
+export type { PathOptions } from './paths.ts'
 
 export interface TransportOptions {
   /** Whether our streams are the even ones. */
   readonly isInitiator: boolean
-}
-
-export interface PathOptions {
-  /** UDP payload that the path carries, seal included. */
-  readonly datagramBytes: number
-  /** A round trip already measured on this path, by the handshake or a challenge. */
-  readonly rttMs?: number
 }
 
 /** The next datagram's plaintext. `frames` is valid until the following call of `next`. */
@@ -60,96 +54,77 @@ export interface NextDatagram {
   readonly frames: Uint8Array
 }
 
-/** Room that any frame of the session but RELAY and RELAYED, or any update of a window, fits into. */
-const CONTROL_BYTES = 32
 /** Classes of data that take turns in being first in a datagram. */
 const TURNS = 3
 
 export class Transport {
   readonly #events = new Fifo<TransportEvent>()
-  readonly #paths = new Map<number, Path>()
+  readonly #paths = new Paths()
   readonly #acks = new Acks()
   readonly #credit = new SendCredit(CONNECTION_WINDOW)
   readonly #window = new ReceiveWindow(CONNECTION_WINDOW, CONNECTION_WINDOW_MAX)
+  readonly #budget = new PieceBudget(PIECES_MAX)
   readonly #outgoing: OutgoingMessages
   readonly #incoming: IncomingMessages
-  readonly #streams: Streams
-  readonly #datagrams = new Fifo<Uint8Array>()
-  readonly #windowCarried: Carried
-  readonly #limitCarried: Carried
-  #active: Path | undefined
-  /** Where the last datagram that asked for an ACK came from: that way works. */
-  #ackPath: Path | undefined
-  /** Frames pushed to any path; an upper bound. */
+  readonly #datagrams = new DatagramQueue()
+  readonly #isInitiator: boolean
+  /** Made with the first stream: most sessions have none. */
+  #streams: Streams | undefined
   #hasPushed = false
   #isPingDue = false
   #isWindowLost = false
   #turn = 0
-  #releaseAt: number | undefined
+  /** When pacing lets the next datagram go. */
+  #releaseAt = Number.POSITIVE_INFINITY
+  /** Kept while anything is in flight. */
   #scratch: OutgoingDatagram | undefined
   #nextNumber = 0
   #largestAcked = -1
-  #lostOnRemovedPaths = 0
   lastReceivedAt: number | undefined
   datagramsSent = 0
   datagramsReceived = 0
 
   constructor(options: TransportOptions) {
-    const budget = new PieceBudget(PIECES_MAX)
+    this.#isInitiator = options.isInitiator
     this.#outgoing = new OutgoingMessages(this.#credit, this.#events)
-    this.#incoming = new IncomingMessages(this.#window, budget, this.#events)
-    this.#streams = new Streams(
-      options.isInitiator,
-      this.#credit,
-      this.#window,
-      budget,
-      this.#events,
-    )
-    this.#windowCarried = { acked: () => {}, lost: () => this.#loseWindow() }
-    this.#limitCarried = { acked: () => {}, lost: () => this.#streams.onLimitLost() }
+    this.#incoming = new IncomingMessages(this.#window, this.#budget, this.#events)
   }
 
   /** Queues a message; returns its number. The payload is kept, not copied, until acknowledged. */
   sendMessage(payload: Uint8Array): number {
-    if (payload.length < 1 || payload.length > MESSAGE_BYTES_MAX)
-      throw new UsageError(
-        'ETOOBIG',
-        'payload',
-        `1 to ${MESSAGE_BYTES_MAX} bytes`,
-        String(payload.length),
-      )
+    const { length } = payload
+    if (length < 1 || length > MESSAGE_BYTES_MAX)
+      throw new UsageError('ETOOBIG', 'payload', `1 to ${MESSAGE_BYTES_MAX} bytes`, String(length))
     return this.#outgoing.send(payload)
   }
 
   /** Queues one unreliable datagram; false when it does not fit into one, or too many wait. */
   sendDatagram(payload: Uint8Array): boolean {
-    if (this.#active === undefined || this.#datagrams.size >= DATAGRAM_QUEUE_MAX) return false
-    if (datagramFrameSize(payload) > this.#active.plaintextBytes) return false
-    this.#datagrams.push(payload)
-    return true
+    const { active } = this.#paths
+    return active !== undefined && this.#datagrams.push(payload, active.plaintextBytes)
   }
 
   openStream(): number {
-    return this.#streams.open()
+    return this.#useStreams().open()
   }
 
   /** Queues bytes, which are kept, not copied, until acknowledged. Ignored once the stream broke. */
   writeStream(stream: number, data: Uint8Array): void {
-    this.#streams.write(stream, data)
+    this.#useStreams().write(stream, data)
   }
 
   finishStream(stream: number): void {
-    this.#streams.finish(stream)
+    this.#useStreams().finish(stream)
   }
 
   /** Gives up both directions of a stream. */
   resetStream(stream: number, code: number): void {
-    this.#streams.reset(stream, code)
+    this.#useStreams().reset(stream, code)
   }
 
   /** Tells that the application took bytes that `streamData` gave. */
   consumeStream(stream: number, bytes: number): void {
-    this.#streams.consume(stream, bytes)
+    this.#useStreams().consume(stream, bytes)
   }
 
   /** Makes the next datagram on the active path ask for an acknowledgement. */
@@ -165,50 +140,22 @@ export class Transport {
 
   /** Adds a path, or gives a known one another size. */
   addPath(path: number, options: PathOptions): void {
-    const { datagramBytes, rttMs } = options
-    if (
-      !Number.isInteger(datagramBytes) ||
-      datagramBytes < DATAGRAM_BYTES_MIN ||
-      datagramBytes > 1500
-    )
-      throw new UsageError(
-        'ERANGE',
-        'datagramBytes',
-        `${DATAGRAM_BYTES_MIN} to 1500`,
-        String(datagramBytes),
-      )
-    const known = this.#paths.get(path)
-    if (known !== undefined) {
-      known.resize(datagramBytes)
-      return
-    }
-    if (this.#paths.size >= PATHS_MAX)
-      throw new UsageError('EPATHS', 'path', `at most ${PATHS_MAX} paths`, String(path))
-    this.#paths.set(path, new Path(path, datagramBytes, rttMs))
+    this.#paths.add(path, options)
   }
 
   /** Forgets a path; what was in flight on it goes out again elsewhere. */
   removePath(path: number): void {
-    const removed = this.#paths.get(path)
-    if (removed === undefined) return
-    this.#paths.delete(path)
-    if (this.#active === removed) this.#active = undefined
-    if (this.#ackPath === removed) this.#ackPath = undefined
-    removed.recovery.abandon()
-    this.#lostOnRemovedPaths += removed.recovery.lostDatagrams
+    this.#paths.remove(path)
   }
 
-  /** Sends from here on by this path; what is in flight on others is still waited for. */
+  /** Sends data by this path from here on. */
   setActivePath(path: number): void {
-    const active = this.#paths.get(path)
-    if (active === undefined)
-      throw new UsageError('ENOPATH', 'path', 'one that was added', String(path))
-    this.#active = active
+    this.#paths.activate(path)
   }
 
   /** Forgets the backoff of a long silence and probes at once. */
   wake(): void {
-    this.#active?.recovery.wake()
+    this.#paths.active?.recovery.wake()
   }
 
   /**
@@ -229,48 +176,33 @@ export class Transport {
       if (isAckEliciting(frame)) isEliciting = true
     }
     if (isRefused) return true
-    if (isEliciting) this.#ackPath = this.#paths.get(path) ?? this.#ackPath
+    if (isEliciting) this.#paths.onAsked(path)
     this.#acks.onReceived(number, isEliciting, now)
     return true
   }
 
   /** The plaintext of the next datagram; undefined when nothing may be sent at this time. */
   next(now: number): NextDatagram | undefined {
-    this.#releaseAt = undefined
+    this.#releaseAt = Number.POSITIVE_INFINITY
     const next = this.#nextPushed(now) ?? this.#nextData(now) ?? this.#nextAck(now)
     if (next === undefined && this.bytesInFlight === 0) this.#scratch = undefined
     return next
   }
 
-  /** When `onDeadline` is due, and why. Changes with every other call. */
+  /** When `onDeadline` is due, and why. Any other call may change it. */
   deadline(): Deadline | undefined {
-    let at = Number.POSITIVE_INFINITY
-    let reason = ''
-    const ackAt = this.#pathForAcks() === undefined ? undefined : this.#acks.dueAt
-    if (ackAt !== undefined) {
-      at = ackAt
-      reason = 'ack'
-    }
-    if (this.#releaseAt !== undefined && this.#releaseAt < at) {
-      at = this.#releaseAt
-      reason = 'pacing'
-    }
-    for (const path of this.#paths.values()) {
-      const timerAt = path.recovery.timerAt()
-      if (timerAt === undefined || timerAt >= at) continue
-      at = timerAt
-      reason = 'recovery'
-    }
-    return reason === '' ? undefined : { at: at as Instant, reason }
+    const timerAt = this.#paths.timerAt()
+    const canAck = this.#paths.forAcks !== undefined
+    const ackAt = canAck ? this.#acks.dueAt : Number.POSITIVE_INFINITY
+    const at = Math.min(timerAt, ackAt, this.#releaseAt)
+    if (at === Number.POSITIVE_INFINITY) return undefined
+    const reason = at === ackAt ? 'ack' : at === timerAt ? 'recovery' : 'pacing'
+    return { at: at as Instant, reason }
   }
 
   /** Runs the timers that are due; `next` then yields what they ask to send. */
   onDeadline(now: number): void {
-    for (const path of this.#paths.values()) {
-      if (!path.recovery.onTimer(now)) continue
-      if (path === this.#active) path.recovery.onTimeout()
-      else path.recovery.abandon()
-    }
+    this.#paths.onTimers(now)
   }
 
   poll(): TransportEvent | undefined {
@@ -291,24 +223,22 @@ export class Transport {
   }
 
   get bytesInFlight(): number {
-    let bytes = 0
-    for (const path of this.#paths.values()) bytes += path.recovery.bytesInFlight
-    return bytes
+    return this.#paths.bytesInFlight
   }
 
   /** Application data is queued or on its way. */
   get hasUnacked(): boolean {
-    return this.#outgoing.unackedCount > 0 || this.#streams.out.unackedCount > 0
+    return this.#outgoing.unackedCount > 0 || (this.#streams?.out.unackedCount ?? 0) > 0
   }
 
   /** Probe timeouts of the active path since the remote acknowledged anything there. */
   get ptoCount(): number {
-    return this.#active?.recovery.timeouts ?? 0
+    return this.#paths.active?.recovery.timeouts ?? 0
   }
 
   /** Bytes of messages and streams that were never sent. */
   get backlogBytes(): number {
-    return this.#outgoing.unsentBytes + this.#streams.out.unsentBytes
+    return this.#outgoing.unsentBytes + (this.#streams?.out.unsentBytes ?? 0)
   }
 
   get largestAcked(): number {
@@ -316,13 +246,11 @@ export class Transport {
   }
 
   get openStreams(): number {
-    return this.#streams.openCount
+    return this.#streams?.openCount ?? 0
   }
 
   get datagramsLost(): number {
-    let lost = this.#lostOnRemovedPaths
-    for (const path of this.#paths.values()) lost += path.recovery.lostDatagrams
-    return lost
+    return this.#paths.datagramsLost
   }
 
   #handle(path: number, frame: Frame, now: number): Verdict {
@@ -333,23 +261,18 @@ export class Transport {
         return this.#onAck(frame, now)
       case 'message':
         return this.#incoming.receive(frame)
-      case 'stream':
-        return this.#streams.receive(frame)
       case 'datagram':
         this.#events.push({ type: 'datagram', payload: frame.data })
         return 'accepted'
       case 'maxData':
         this.#credit.raise(frame.bytes)
         return 'accepted'
-      case 'maxStream':
-        return this.#streams.receiveMaxStream(frame.stream, frame.bytes)
-      case 'maxStreams':
-        this.#streams.out.allowStreams(frame.count)
-        return 'accepted'
+      case 'stream':
       case 'resetStream':
-        return this.#streams.receiveReset(frame.stream, frame.code, frame.finalSize)
       case 'stopSending':
-        return this.#streams.receiveStop(frame.stream, frame.code)
+      case 'maxStream':
+      case 'maxStreams':
+        return this.#useStreams().handle(frame)
       default:
         this.#events.push({ type: 'frame', path, frame })
         return 'accepted'
@@ -360,60 +283,30 @@ export class Transport {
     const largest = ack.ranges[0]?.last ?? 0
     if (largest >= this.#nextNumber) return 'violation'
     this.#largestAcked = Math.max(this.#largestAcked, largest)
-    for (const path of this.#paths.values()) path.recovery.onAck(ack, path.isIdle, now)
+    this.#paths.onAck(ack, now)
     return 'accepted'
   }
 
   /** Frames of the session go first, past the congestion window. */
   #nextPushed(now: number): NextDatagram | undefined {
     if (!this.#hasPushed) return undefined
-    for (const path of this.#paths.values()) {
-      if (path.peekPushed() === undefined) continue
+    for (const path of this.#paths.all()) {
+      if (!path.hasPushed) continue
       const datagram = this.#begin(path)
-      const hasAck = this.#fillPushed(datagram, path, now)
+      const hasAck = path.fillPushed(datagram, this.#acks, now)
       if (datagram.isEmpty) continue
-      return this.#finish(datagram, path, hasAck, now)
+      const isTracked = path.recovery.tracked < PUSHED_IN_FLIGHT_MAX
+      return this.#finish(datagram, path, hasAck, isTracked, now)
     }
     this.#hasPushed = false
     return undefined
   }
 
-  /** True when an ACK went along. */
-  #fillPushed(datagram: OutgoingDatagram, path: Path, now: number): boolean {
-    let hasAck = false
-    for (let frame = path.peekPushed(); frame !== undefined; frame = path.peekPushed()) {
-      if (frame.type === 'relay' || frame.type === 'relayed') {
-        if (!datagram.isEmpty) return hasAck
-        path.shiftPushed()
-        if (1 + frame.prefix.length + frame.datagram.length > datagram.room) continue
-        writeFrame(datagram.writer, frame)
-        datagram.add(undefined, false)
-        return false
-      }
-      if (datagram.isEmpty && this.#acks.isPending) hasAck = this.#acks.fill(datagram, now)
-      if (datagram.room < CONTROL_BYTES) return hasAck
-      path.shiftPushed()
-      writeFrame(datagram.writer, frame)
-      datagram.add(undefined, isAckEliciting(frame))
-    }
-    return hasAck
-  }
-
   #nextData(now: number): NextDatagram | undefined {
-    const path = this.#active
+    const path = this.#paths.active
     if (path === undefined) return undefined
     const isProbe = path.recovery.probes > 0
-    if (!isProbe) {
-      if (!this.#canSend()) {
-        path.onNothingToSend()
-        return undefined
-      }
-      const delayMs = path.delayMs(now)
-      if (delayMs !== 0) {
-        this.#releaseAt = delayMs === undefined ? undefined : now + delayMs
-        return undefined
-      }
-    }
+    if (!isProbe && !this.#mayFlow(path, now)) return undefined
     let datagram = this.#begin(path)
     let hasAck = this.#acks.isPending && this.#acks.fill(datagram, now)
     this.#fill(datagram, path, now)
@@ -427,19 +320,29 @@ export class Transport {
       path.recovery.probes--
       if (!datagram.isEliciting) this.#fillPing(datagram)
     }
-    if (datagram.isEliciting) return this.#finish(datagram, path, hasAck, now)
+    if (datagram.isEliciting) return this.#finish(datagram, path, hasAck, true, now)
     path.onNothingToSend()
     return undefined
   }
 
   #nextAck(now: number): NextDatagram | undefined {
-    const path = this.#pathForAcks()
-    const dueAt = this.#acks.dueAt
-    if (path === undefined || dueAt === undefined || dueAt > now) return undefined
+    const path = this.#paths.forAcks
+    if (path === undefined || this.#acks.dueAt > now) return undefined
     const datagram = this.#begin(path)
     const hasAck = this.#acks.fill(datagram, now)
     if (this.#acks.wantsPing) this.#fillPing(datagram)
-    return this.#finish(datagram, path, hasAck, now)
+    return this.#finish(datagram, path, hasAck, true, now)
+  }
+
+  /** Whether there is data that window and pacing let go. */
+  #mayFlow(path: Path, now: number): boolean {
+    if (!this.#canSend()) {
+      path.onNothingToSend()
+      return false
+    }
+    const delayMs = path.delayMs(now)
+    if (delayMs !== undefined && delayMs > 0) this.#releaseAt = now + delayMs
+    return delayMs === 0
   }
 
   #canSend(): boolean {
@@ -447,10 +350,9 @@ export class Transport {
       this.#isPingDue ||
       this.#isWindowLost ||
       this.#window.isUpdateDue ||
-      this.#streams.limitDue !== undefined ||
       this.#datagrams.size > 0 ||
       this.#outgoing.canSend ||
-      this.#streams.out.canSend
+      this.#streams?.canSend === true
     )
   }
 
@@ -459,50 +361,37 @@ export class Transport {
    * turns in being first: small messages with unreliable datagrams, large messages, streams.
    */
   #fill(datagram: OutgoingDatagram, path: Path, now: number): void {
-    this.#fillControl(datagram, path, now)
+    this.#fillWindow(datagram, path, now)
+    this.#streams?.fillControl(datagram, now, path.smoothedMs)
     this.#outgoing.fillDamaged(datagram)
-    this.#streams.out.fillDamaged(datagram)
+    this.#streams?.out.fillDamaged(datagram)
     this.#turn = (this.#turn + 1) % TURNS
     for (let i = 0; i < TURNS && datagram.room > 0; i++) {
       const turn = (this.#turn + i) % TURNS
       if (turn === 0) {
-        this.#fillDatagrams(datagram, path)
+        this.#datagrams.fill(datagram, path.plaintextBytes)
         this.#outgoing.fillSmall(datagram)
       } else if (turn === 1) this.#outgoing.fillLarge(datagram)
-      else this.#streams.out.fillNew(datagram)
+      else this.#streams?.out.fillNew(datagram)
     }
     if (!this.#isPingDue) return
     if (datagram.isEliciting) this.#isPingDue = false
     else this.#fillPing(datagram)
   }
 
-  #fillControl(datagram: OutgoingDatagram, path: Path, now: number): void {
-    if ((this.#isWindowLost || this.#window.isUpdateDue) && datagram.room >= CONTROL_BYTES) {
-      this.#isWindowLost = false
-      this.#window.update(now, path.smoothedMs)
-      writeFrame(datagram.writer, { type: 'maxData', bytes: this.#window.limit })
-      datagram.add(this.#windowCarried, true)
+  #fillWindow(datagram: OutgoingDatagram, path: Path, now: number): void {
+    if (!this.#isWindowLost && !this.#window.isUpdateDue) return
+    if (datagram.room < CONTROL_BYTES) return
+    this.#isWindowLost = false
+    this.#window.update(now, path.smoothedMs)
+    writeFrame(datagram.writer, { type: 'maxData', bytes: this.#window.limit })
+    const carried: Carried = {
+      acked: () => {},
+      lost: () => {
+        this.#isWindowLost = true
+      },
     }
-    const count = this.#streams.limitDue
-    if (count !== undefined && datagram.room >= CONTROL_BYTES) {
-      writeFrame(datagram.writer, { type: 'maxStreams', count })
-      datagram.add(this.#limitCarried, true)
-      this.#streams.onLimitSent()
-    }
-    this.#streams.out.fillAnnouncements(datagram, now, path.smoothedMs)
-  }
-
-  #fillDatagrams(datagram: OutgoingDatagram, path: Path): void {
-    for (;;) {
-      const data = this.#datagrams.peek()
-      if (data === undefined) return
-      const size = datagramFrameSize(data)
-      if (size > datagram.room && size <= path.plaintextBytes) return
-      this.#datagrams.shift()
-      if (size > datagram.room) continue
-      writeFrame(datagram.writer, { type: 'datagram', data })
-      datagram.add(undefined, true)
-    }
+    datagram.add(carried, true)
   }
 
   #fillPing(datagram: OutgoingDatagram): void {
@@ -518,11 +407,17 @@ export class Transport {
     return this.#scratch
   }
 
-  #finish(datagram: OutgoingDatagram, path: Path, hasAck: boolean, now: number): NextDatagram {
+  #finish(
+    datagram: OutgoingDatagram,
+    path: Path,
+    hasAck: boolean,
+    isTracked: boolean,
+    now: number,
+  ): NextDatagram {
     const number = this.#nextNumber++
     const frames = datagram.writer.done()
     if (hasAck) this.#acks.onReported(!datagram.isEliciting)
-    if (datagram.isEliciting) {
+    if (datagram.isEliciting && isTracked) {
       const bytes = frames.length + SEAL_BYTES
       path.recovery.onSent(number, bytes, datagram.carried, now)
       path.onSent(bytes)
@@ -531,20 +426,18 @@ export class Transport {
     return { path: path.number, number, largestAcked: this.#largestAcked, frames }
   }
 
-  #pathForAcks(): Path | undefined {
-    return this.#ackPath ?? this.#active
-  }
-
   #path(path: number | undefined): Path | undefined {
-    return path === undefined ? this.#active : this.#paths.get(path)
+    return path === undefined ? this.#paths.active : this.#paths.get(path)
   }
 
-  #loseWindow(): void {
-    this.#isWindowLost = true
+  #useStreams(): Streams {
+    this.#streams ??= new Streams(
+      this.#isInitiator,
+      this.#credit,
+      this.#window,
+      this.#budget,
+      this.#events,
+    )
+    return this.#streams
   }
-}
-
-/** Bytes that a DATAGRAM frame takes. */
-function datagramFrameSize(data: Uint8Array): number {
-  return 1 + varintSize(data.length) + data.length
 }

@@ -1,0 +1,23 @@
+#!/usr/bin/env node
+import { run } from './run.ts'
+
+/** The `latica` command: connects the process to `run`. */
+const interrupt = new AbortController()
+const onSignal = () => {
+  // The second time the user does not want to wait for good-byes.
+  if (interrupt.signal.aborted) process.exit(130)
+  interrupt.abort()
+}
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, onSignal)
+// Who reads our output went away, as in `latica up | head`.
+process.stdout.on('error', () => interrupt.abort())
+
+process.exitCode = await run(process.argv.slice(2), {
+  out: (text) => process.stdout.write(text),
+  err: (text) => process.stderr.write(text),
+  get input() {
+    return process.stdin
+  },
+  isInteractive: process.stdin.isTTY === true,
+  interrupted: interrupt.signal,
+})
