@@ -111,6 +111,9 @@ test('a module that nothing leads to is found', () => {
     file('bench/run.ts', "import '../src/api/index.ts'\n"),
   ]
   assert.deepEqual(untidyTree(tree, ['src/index.ts']), [])
+  const index = file('src/api/index.ts', "/** Says. */\nexport * from './dead.ts'\n")
+  const unread = [...tree.slice(0, 6), index, file('src/api/dead.ts', '')]
+  assert.equal(untidyTree(unread, ['src/index.ts']).length, 1)
   const dead = untidyTree([...tree, file('src/api/dead.ts', '')], ['src/index.ts'])
   assert.deepEqual(dead, ['src/api/dead.ts:1: no entry and no test leads here'])
 })

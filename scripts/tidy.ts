@@ -132,9 +132,13 @@ function unreachable(files: readonly SourceFile[], entries: readonly string[]): 
       queue.push(normalize(`${dirname(path)}/${specifier}`))
     }
   }
-  return files
-    .filter(({ path }) => path.startsWith('src/') && path.endsWith('.ts') && !reached.has(path))
-    .map(({ path }) => `${path}:1: no entry and no test leads here`)
+  return (
+    files
+      .filter(({ path }) => path.startsWith('src/') && path.endsWith('.ts') && !reached.has(path))
+      // A folder's index is there to be read, whoever imports it. It makes nothing else alive.
+      .filter(({ path }) => !/^src\/[^/]+\/index\.ts$/.test(path))
+      .map(({ path }) => `${path}:1: no entry and no test leads here`)
+  )
 }
 
 function isRoot(path: string): boolean {

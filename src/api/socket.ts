@@ -71,6 +71,7 @@ export class PeerSocket implements Socket {
   #isReady = false
   #resolveReady: (info: SocketInfo) => void = () => {}
   #rejectReady: (error: Error) => void = () => {}
+  #isClosing = false
   #closing: Promise<void> | undefined
 
   constructor(options: SocketOptions) {
@@ -79,7 +80,7 @@ export class PeerSocket implements Socket {
       peerId: host.peerId,
       command: (command) => {
         this.#traces.add('app', command)
-        if (this.#closing === undefined) host.command(command)
+        if (!this.#isClosing) host.command(command)
       },
       onEvent: (listener) => host.onEvent(listener),
       snapshot: () => host.snapshot(),
@@ -157,7 +158,7 @@ export class PeerSocket implements Socket {
   }): Promise<Subcluster<S>> {
     const { sharedKey, signal } = signalOf(options)
     checkSharedKey(sharedKey)
-    if (this.#closing !== undefined) return Promise.reject(new LaticaError('ECLOSED'))
+    if (this.#isClosing) return Promise.reject(new LaticaError('ECLOSED'))
     if (signal?.aborted) return Promise.reject(aborted(signal))
     const key = toHex(sharedKey)
     const joined = this.#byKey.get(key) ?? this.#join(key, sharedKey.slice())
@@ -179,7 +180,7 @@ export class PeerSocket implements Socket {
     const timeoutMs = checkMilliseconds(timeout, 'options.timeout', REQUEST_TIMEOUT_MS)
     const present = this.#connections.get(peer)
     if (present !== undefined) return Promise.resolve(present)
-    if (this.#closing !== undefined) return Promise.reject(new LaticaError('ECLOSED'))
+    if (this.#isClosing) return Promise.reject(new LaticaError('ECLOSED'))
     if (signal?.aborted) return Promise.reject(aborted(signal))
     return this.#waitFor(peer, timeoutMs, signal)
   }
@@ -187,7 +188,7 @@ export class PeerSocket implements Socket {
   addPeer(ticket: string): Promise<void> {
     const address = parsePeerAddress(ticket, 'ticket')
     return this.#resolve(address).then((addresses) => {
-      if (this.#closing !== undefined) throw new LaticaError('ECLOSED')
+      if (this.#isClosing) throw new LaticaError('ECLOSED')
       this.#host.command({ type: 'dial', addresses, peer: address.peer })
     })
   }
@@ -197,7 +198,10 @@ export class PeerSocket implements Socket {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close()
+    if (this.#closing === undefined) {
+      this.#isClosing = true
+      this.#closing = this.#close()
+    }
     return this.#closing
   }
 
@@ -341,7 +345,7 @@ export class PeerSocket implements Socket {
     switch (event.type) {
       case 'state':
         // Closing takes the sockets down, which is no news to whoever closed.
-        return this.#closing === undefined ? this.#setState(event.state) : undefined
+        return this.#isClosing ? undefined : this.#setState(event.state)
       case 'connection':
         return this.#onConnection(event.peer, event.path)
       case 'path':

@@ -5,8 +5,8 @@ import { COMMON_HELP, COMMON_OPTIONS, networkOptions } from './common-options.ts
 
 const HELP = `latica id: print the peerId kept in the storage, made at the first time.
 
-A peerId is the public half of a key pair: 64 hex digits that nobody else can claim. The private half
-stays in the storage, readable by you alone: keep that folder to stay the same peer.
+A peerId is the public half of a key pair: 64 hex digits that nobody else can claim. The private
+half stays in the storage, readable by you alone: keep that folder to stay the same peer.
 
 Usage: latica id [options]
 

@@ -15,14 +15,14 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { ClassicLevel } from 'classic-level'
-import { testStorage } from '../testing/storage-suite.ts'
+import { storageSuite } from '../testing/storage-suite.ts'
 import { defaultStoragePath, type OpenedStorage, openStorage } from './storage.ts'
 
 function scratch(): string {
   return mkdtempSync(join(tmpdir(), 'latica-storage-'))
 }
 
-testStorage('LevelDB', () => {
+storageSuite('LevelDB', () => {
   const root = scratch()
   return {
     open: () => openStorage(join(root, 'store')),

@@ -4,13 +4,13 @@ import { createSocket } from 'node:dgram'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type Endpoint, type LocalAddress, SOCKET_IPV4, SOCKET_IPV6 } from '../core/io.ts'
-import { testTransport } from '../testing/transport-suite.ts'
+import { transportSuite } from '../testing/transport-suite.ts'
 import { HostError } from './host-error.ts'
 import { hostsOf } from './interfaces.ts'
 import { openUdp, type UdpOptions } from './udp.ts'
 
-testTransport('UDP on every interface', () => openUdp({ lan: false }))
-testTransport('UDP on 127.0.0.1 alone', () => openUdp({ lan: false, host: '127.0.0.1' }))
+transportSuite('UDP on every interface', () => openUdp({ lan: false }))
+transportSuite('UDP on 127.0.0.1 alone', () => openUdp({ lan: false, host: '127.0.0.1' }))
 
 const hasIpv6 = hostsOf((await import('node:os')).networkInterfaces()).hasIpv6
 
@@ -34,7 +34,7 @@ async function open(options: UdpOptions): Promise<Opened> {
   return { up, heard, transport }
 }
 
-test('both families get one port', { skip: !hasIpv6 && 'this machine has no IPv6' }, async () => {
+test('both families get one port', { skip: !hasIpv6 && 'no IPv6' }, async () => {
   const { up, transport } = await open({})
   transport.close()
   const ports = [...up.values()].flat().map((address) => address.port)

@@ -10,7 +10,7 @@ export interface StorageUnderTest {
 }
 
 /** Registers node:test tests for what a peer relies on in a `Storage`. `make` gives an empty place. */
-export function testStorage(label: string, make: () => MaybePromise<StorageUnderTest>): void {
+export function storageSuite(label: string, make: () => MaybePromise<StorageUnderTest>): void {
   describe(`storage: ${label}`, () => {
     for (const [name, check] of CHECKS) {
       test(name, async () => {

@@ -11,7 +11,7 @@ const RESEND_MS = 20
  * Registers node:test tests for what a peer relies on in a `Transport`. `make` gives transports that
  * can reach each other, not opened yet.
  */
-export function testTransport(label: string, make: () => MaybePromise<Transport>): void {
+export function transportSuite(label: string, make: () => MaybePromise<Transport>): void {
   describe(`transport: ${label}`, () => {
     test('datagrams arrive whole, and can be answered to where they came from', async () => {
       const [alice, bob] = await pair(make)

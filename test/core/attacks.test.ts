@@ -28,7 +28,7 @@ test('1,000 replays of every datagram of a conversation change no state and draw
     const source = i % 2 === 0 ? b.endpoint : STRANGER
     lab.sent = []
     lab.inject(a, source, replay.data)
-    assert.ok(bytesTo(lab, STRANGER) <= (source === STRANGER ? replay.data.length : 0))
+    assert.deepEqual(lab.sent, [])
   }
   assert.equal(a.state, before)
   assert.equal(messagesOf(a), messages)
@@ -86,7 +86,7 @@ test('an unproved source never draws more bytes than it sent, three times as man
     subcluster: 1,
     peer: a.peerId,
     event: 'x',
-    value: new Uint8Array(600),
+    value: new Uint8Array(1),
   })
   const stolen = lab.sent.filter(({ from }) => from === b).at(-1)
   assert.ok(stolen !== undefined)

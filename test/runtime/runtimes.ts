@@ -30,7 +30,9 @@ export const inWorker: Run = async (bundle, seeds) => {
  * without a random source, so it gets one; what it draws must not show in the hash.
  */
 export const inBareContext: Run = async (bundle, seeds) => {
-  const random = { getRandomValues: (into: Uint8Array<ArrayBuffer>) => crypto.getRandomValues(into) }
+  const random = {
+    getRandomValues: (into: Uint8Array<ArrayBuffer>) => crypto.getRandomValues(into),
+  }
   const context = createContext({ crypto: random })
   const hashes = await new Script(`${bundle};${callFor(seeds)}`).runInContext(context)
   // The context's arrays are none of ours.

@@ -22,13 +22,13 @@ test('overlapping pieces in any order become the bytes in order', () => {
       const read: number[] = []
       for (const [start, length] of pieces) {
         const data = CONTENT.subarray(start, start + length)
-        assert.ok(assembler.insert(start, data))
+        assert.equal(assembler.insert(start, data), true)
         for (let i = start; i < start + data.length; i++) here.add(i)
         read.push(...readAll(assembler))
         let prefix = 0
         while (here.has(prefix)) prefix++
         assert.equal(assembler.offset, prefix)
-        assert.ok(budget.used <= here.size - prefix)
+        assert.equal(budget.used <= here.size - prefix, true)
       }
       assert.deepEqual(read, Array.from(CONTENT.subarray(0, assembler.offset)))
       assembler.clear()
@@ -41,10 +41,11 @@ test('overlapping pieces in any order become the bytes in order', () => {
 test('a full budget refuses what must wait and takes what comes next', () => {
   const budget = new PieceBudget(3)
   const assembler = new Assembler(budget)
-  for (const start of [10, 20, 30]) assert.ok(assembler.insert(start, CONTENT.subarray(0, 1)))
-  assert.ok(!assembler.insert(40, CONTENT.subarray(0, 1)))
+  for (const start of [10, 20, 30])
+    assert.equal(assembler.insert(start, CONTENT.subarray(0, 1)), true)
+  assert.equal(assembler.insert(40, CONTENT.subarray(0, 1)), false)
   assert.ok(assembler.insert(20, CONTENT.subarray(0, 1)), 'known bytes need no room')
-  assert.ok(assembler.insert(0, CONTENT.subarray(0, 10)))
+  assert.equal(assembler.insert(0, CONTENT.subarray(0, 10)), true)
   assert.equal(readAll(assembler).length, 11)
   assert.equal(budget.used, 2)
 })

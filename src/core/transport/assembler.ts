@@ -28,6 +28,8 @@ export class Assembler {
     const end = offset + data.length
     let at = Math.max(offset, this.offset)
     if (at >= end) return true
+    // What continues the bytes read so far is read at once: it needs no room.
+    const isNext = at === this.offset
     let i = this.#firstEndingAfter(at)
     while (at < end) {
       const next = this.#pieces[i]
@@ -37,7 +39,6 @@ export class Assembler {
         continue
       }
       const to = next === undefined ? end : Math.min(end, next.start)
-      const isNext = at === this.offset
       if (!isNext && this.#budget.isFull) return false
       const part = data.subarray(at - offset, to - offset)
       const mustCopy = !isNext && part.length < VIEW_BYTES_MIN

@@ -90,11 +90,17 @@ test('messages of all sizes arrive once under 20 % loss, duplicates and reorderi
   )
   const numbers = sent.map((payload) => world.a.transport.sendMessage(payload))
   world.a.pump()
-  assert.ok(world.timeline.run(() => acked.size === sent.length))
+  assert.equal(
+    world.timeline.run(() => acked.size === sent.length),
+    true,
+  )
   const bytes = sent.reduce((sum, payload) => sum + payload.length, 0)
   assert.ok(bytes > 35e6, `${bytes}`)
   assert.equal(arrived.size, sent.length)
-  assert.ok([...arrived.values()].every((count) => count === 1))
+  assert.equal(
+    [...arrived.values()].every((count) => count === 1),
+    true,
+  )
   assert.equal(wrong, 0)
   assert.deepEqual(new Set(numbers), acked)
   assert.equal(world.a.violations + world.b.violations, 0)
@@ -113,7 +119,10 @@ test('a stream of 20 MB arrives intact over a lossy link', () => {
   const reader = new ContentReader(() => world.b)
   world.a.transport.openStream()
   world.a.pump()
-  assert.ok(world.timeline.run(() => reader.ended && !world.a.transport.hasUnacked))
+  assert.equal(
+    world.timeline.run(() => reader.ended && !world.a.transport.hasUnacked),
+    true,
+  )
   assert.equal(reader.read, total)
   assert.equal(reader.wrongAt, -1)
 })
@@ -195,7 +204,10 @@ test('streams that nobody reads leave messages their credit', () => {
   assert.equal(streamed, 4 * 1024 * 1024 - STREAM_RESERVE)
   for (let i = 0; i < 5; i++) world.a.transport.sendMessage(new Uint8Array(MESSAGE_BYTES_MAX))
   world.a.pump()
-  assert.ok(world.timeline.run(() => messages === 5, 60_000))
+  assert.equal(
+    world.timeline.run(() => messages === 5, 60_000),
+    true,
+  )
 })
 
 test('small messages and streams do not wait behind a large message', () => {
@@ -214,7 +226,10 @@ test('small messages and streams do not wait behind a large message', () => {
   for (let i = 0; i < 3; i++) transport.sendMessage(new Uint8Array(100))
   transport.openStream()
   world.a.pump()
-  assert.ok(world.timeline.run(() => order.length === 9))
+  assert.equal(
+    world.timeline.run(() => order.length === 9),
+    true,
+  )
   assert.deepEqual(order.slice(0, 4), ['small', 'small', 'small', 'stream'])
 })
 
@@ -232,7 +247,7 @@ test('small messages do not starve a large one that waits for credit', () => {
     if (!done()) world.timeline.at(world.timeline.now + 5, feed)
   }
   feed()
-  assert.ok(world.timeline.run(done, 20_000))
+  assert.equal(world.timeline.run(done, 20_000), true)
 })
 
 test('what both sides finish is forgotten, and more streams can be opened than at once', () => {
@@ -283,8 +298,14 @@ test('a reset ends both directions and returns all credit', () => {
     a.transport.writeStream(stream, new Uint8Array(10))
     a.pump()
     timeline.run(() => false, timeline.now + 500)
-    assert.ok(onB.some((event) => event.type === 'streamReset' && event.code === 7))
-    assert.ok(onB.some((event) => event.type === 'streamStopped' && event.code === 7))
+    assert.equal(
+      onB.some((event) => event.type === 'streamReset' && event.code === 7),
+      true,
+    )
+    assert.equal(
+      onB.some((event) => event.type === 'streamStopped' && event.code === 7),
+      true,
+    )
     assert.equal(a.transport.openStreams + b.transport.openStreams, 0)
     b.transport.consumeStream(stream, 10)
     onB.length = 0
@@ -323,7 +344,10 @@ test('removing the path in use loses nothing', () => {
     a.pump()
     b.pump()
   }
-  assert.ok(timeline.run(() => reader.ended && messages === 20, 600_000))
+  assert.equal(
+    timeline.run(() => reader.ended && messages === 20, 600_000),
+    true,
+  )
   assert.equal(reader.read, total)
   assert.equal(reader.wrongAt, -1)
 })
@@ -343,11 +367,14 @@ test('leaving a path that went silent repeats at once what it swallowed', () => 
   a.transport.sendMessage(new Uint8Array(5))
   a.pump()
   timeline.run(() => a.transport.ptoCount === 3)
-  assert.ok(a.transport.hasUnacked)
+  assert.equal(a.transport.hasUnacked, true)
   const switchedAt = timeline.now
   a.transport.setActivePath(1)
   a.pump()
-  assert.ok(timeline.run(() => arrivedAt >= 0))
+  assert.equal(
+    timeline.run(() => arrivedAt >= 0),
+    true,
+  )
   assert.equal(arrivedAt, switchedAt + 10)
 })
 
@@ -361,12 +388,15 @@ test('after a sleep, waking probes at once', () => {
   a.transport.sendMessage(new Uint8Array(100))
   a.pump()
   timeline.run(() => false, 120_000)
-  assert.ok(a.transport.ptoCount > 10)
+  assert.equal(a.transport.ptoCount > 10, true)
   world.ab.isUp = true
   a.transport.wake()
   a.pump()
   const wokenAt = timeline.now
-  assert.ok(timeline.run(() => !a.transport.hasUnacked))
+  assert.equal(
+    timeline.run(() => !a.transport.hasUnacked),
+    true,
+  )
   assert.ok(timeline.now - wokenAt <= 20 + 25, `${timeline.now - wokenAt}`)
 })
 
@@ -403,7 +433,7 @@ test('equal seeds give equal histories', () => {
     return events.join('\n')
   }
   const first = history()
-  assert.ok(first.length > 1000)
+  assert.equal(first.length > 1000, true)
   assert.equal(history(), first)
 })
 

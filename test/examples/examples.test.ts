@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { Program, temporaryFolder } from '../../src/cli/process.fixture.ts'
+
+const LIMIT = { timeout: 30_000 }
+
+test('two greetings that are given nothing meet on the local network', LIMIT, async (t) => {
+  const home = temporaryFolder(t)
+  const programs = [1, 2].map(() => new Program(t, 'examples/greetings.ts', [], home))
+  const heard = programs.map((program) => program.line(/^[0-9a-f]{64} \{ text: 'hi, just you' \}$/))
+  const [first, second] = await Promise.all(heard)
+  assert.notEqual(first?.slice(0, 64), second?.slice(0, 64))
+  assert.equal(programs.map(({ errors }) => errors).join(''), '')
+})
+
+test('greetings is the programme of the README, line for line', () => {
+  const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
+  const programme = read('examples/greetings.ts').replace(/^(\/\/ biome-ignore-all .*\n)+/, '')
+  assert.ok(read('README.md').includes(`\`\`\`ts\n${programme}\`\`\``))
+})
+
+test('poll shows who is here, asks and is answered', LIMIT, async (t) => {
+  const home = temporaryFolder(t)
+  const programs = [1, 2].map(() => new Program(t, 'examples/poll.ts', [], home))
+  for (const program of programs) {
+    await program.line(/ is here, /)
+    await program.line(/ says (yes|no)$/)
+    await program.line(/^somebody answered$/)
+  }
+  assert.deepEqual(await Promise.all(programs.map((program) => program.interrupt())), [0, 0])
+})
