@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import type {
   Command,
   Handle,
@@ -11,7 +12,7 @@ import type {
 } from '../core/io.ts'
 import type { Host } from './host.ts'
 import { PeerSocket } from './socket.ts'
-import type { Socket } from './types.ts'
+import type { RemotePeer, Socket, Subcluster } from './types.ts'
 import { decodeValue, encodeValue } from './values.ts'
 
 export const ME = 'aa'.repeat(32) as PeerId
@@ -135,4 +136,36 @@ export function scriptedSocket(): { host: ScriptedHost; socket: Socket } {
 /** Lets every promise that can settle do so. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
+}
+
+export interface Setup {
+  readonly host: ScriptedHost
+  readonly room: Subcluster
+}
+
+export async function setUp(): Promise<Setup> {
+  const { host, socket } = scriptedSocket()
+  socket.on('#error', (error) => assert.fail(String(error)))
+  return { host, room: await socket.subcluster({ sharedKey: KEY }) }
+}
+
+export function memberOf({ host, room }: Setup, peer = ANN): RemotePeer {
+  host.join(peer)
+  const member = room.peers.get(peer)
+  assert.ok(member)
+  return member
+}
+
+export function hasCode(code: string): (error: unknown) => boolean {
+  return (error) => error instanceof Error && 'code' in error && error.code === code
+}
+
+/** A remote calls. */
+export function call(
+  host: ScriptedHost,
+  id: number,
+  name: string,
+  value = encodeValue([1, 2]),
+): void {
+  host.emit({ type: 'call', call: id, subcluster: 1, peer: ANN, name, value })
 }

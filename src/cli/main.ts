@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { run } from './run.ts'
+import { run } from './index.ts'
 
 /** The `latica` command: connects the process to `run`. */
 const interrupt = new AbortController()

@@ -79,7 +79,7 @@ export class Calls {
 
   request(command: RequestCommand, membership: Membership | undefined, now: Instant): void {
     const { operation, name, value, timeoutMs } = command
-    if (membership?.isJoined !== true) return this.#failed(operation, 'EPEERGONE')
+    if (membership === undefined) return this.#failed(operation, 'EPEERGONE')
     const calls = this.#callsOf(membership.session)
     const outgoing = { operation, membership, call: calls.nextCall++ }
     calls.outgoing.set(outgoing.call, outgoing)

@@ -135,7 +135,7 @@ export class Groups {
       case 'openStream': {
         const { stream, subcluster, peer, name } = command
         requireName('name', name)
-        return this.#streams.open(stream, name, this.#memberships.find(subcluster, peer))
+        return this.#streams.open(stream, name, this.#memberships.joined(subcluster, peer))
       }
       case 'write':
         return this.#streams.write(command.stream, command.data)
@@ -313,7 +313,6 @@ export class Groups {
   #publishLossy({ operation, subcluster, event, value }: CommandOf<'publish'>): void {
     let hasFitted = true
     for (const membership of this.#present(subcluster)) {
-      if (!membership.isJoined) continue
       const payload = encodeLossy(membership.pair, event, value)
       if (!membership.session.port.sendDatagram(payload)) hasFitted = false
     }
@@ -325,7 +324,7 @@ export class Groups {
     requireName('event', event)
     if (!this.#joined.has(subcluster)) return this.#failed(operation, 'ECLOSED')
     if (value.length > VALUE_BYTES_MAX) return this.#failed(operation, 'ETOOBIG')
-    const membership = this.#memberships.find(subcluster, peer)
+    const membership = this.#memberships.joined(subcluster, peer)
     this.#outbox.send(operation, subcluster, peer, event, value.slice(), membership)
   }
 
@@ -336,7 +335,7 @@ export class Groups {
       throw new UsageError('ETIMEOUT', 'timeoutMs', 'a positive number', `${timeoutMs}`)
     if (!this.#joined.has(subcluster)) return this.#failed(operation, 'ECLOSED')
     if (value.length > VALUE_BYTES_MAX) return this.#failed(operation, 'ETOOBIG')
-    this.#calls.request(command, this.#memberships.find(subcluster, peer), this.#now)
+    this.#calls.request(command, this.#memberships.joined(subcluster, peer), this.#now)
   }
 
   #show({ subcluster, value }: CommandOf<'presence'>): void {
@@ -399,7 +398,7 @@ export class Groups {
   }
 
   #present(subcluster: Handle): Membership[] {
-    return this.#memberships.proved(subcluster).filter(({ session }) => !session.isLost)
+    return this.#memberships.proved(subcluster).filter(({ isReported }) => isReported)
   }
 
   #onJoined(membership: Membership): void {

@@ -51,7 +51,7 @@ export class MemberStreams {
   }
 
   open(handle: Handle, name: string, membership: Membership | undefined): void {
-    if (membership?.isJoined !== true) return this.#broken(handle, 'EPEERGONE')
+    if (membership === undefined) return this.#broken(handle, 'EPEERGONE')
     const { port } = membership.session
     const stream = port.openStream()
     this.#name(handle, membership, stream)

@@ -96,10 +96,9 @@ export class Memberships {
     return this.#sessions.get(port)
   }
 
-  /** The remote's stay, once it has proved itself. */
-  find(subcluster: Handle, peer: PeerId): Membership | undefined {
+  joined(subcluster: Handle, peer: PeerId): Membership | undefined {
     const membership = this.#byPeer.get(peer)?.memberships.get(subcluster)
-    return membership?.remoteLink === undefined ? undefined : membership
+    return membership?.isJoined === true ? membership : undefined
   }
 
   /** Those who have proved themselves, whether they are in contact or not. */

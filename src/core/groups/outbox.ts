@@ -89,7 +89,7 @@ export class Outbox {
     return this.#awaited.size
   }
 
-  /** To one member; `membership` is its stay, if it has proved itself. */
+  /** To one member; without a `membership` it waits for one who is expected back, or fails. */
   send(
     handle: Handle,
     subcluster: Handle,
@@ -178,7 +178,7 @@ export class Outbox {
     if (lane === undefined) {
       lane = new Lane(key, subcluster)
       this.#lanes.set(key, lane)
-      if (membership?.isJoined === true) lane.open(membership)
+      if (membership !== undefined) lane.open(membership)
     }
     return lane
   }

@@ -35,6 +35,19 @@ test('after a loss the window falls to 0.7 and takes K seconds back to where it 
   assert.ok(Math.abs(cubic.windowBytes - before) < 0.03 * before, `${cubic.windowBytes / before}`)
 })
 
+test('a second loss below the plateau lowers the plateau, to make room for others', () => {
+  const cubic = new Cubic(1200)
+  roundTrips(cubic, 0, 6, 50)
+  cubic.onCongestion()
+  const before = cubic.windowBytes
+  cubic.onCongestion()
+  // RFC 9438 §4.7: the plateau is the window times (1 + β) / 2.
+  const seconds = Math.cbrt((before / 1200) * (0.15 / 0.4))
+  roundTrips(cubic, 1000, Math.round(seconds * 20), 50)
+  const part = cubic.windowBytes / before
+  assert.ok(part > 0.82 && part < 0.88, `${part}`)
+})
+
 test('a window that the application does not use does not grow', () => {
   const cubic = new Cubic(1200)
   for (let i = 0; i < 100; i++) cubic.onAcked(1200, i, 50, true)

@@ -123,6 +123,15 @@ test('losses over three probe timeouts shrink the window to its minimum', () => 
   assert.equal(rtt.smoothedMs > 99, true)
 })
 
+test('losses with something acknowledged between them are no persistent congestion', () => {
+  const { send, ack, cubic } = bench()
+  send(0, 0)
+  ack(100, [0, 0])
+  for (let i = 1; i <= 10; i++) send(i, 200 + 200 * i)
+  ack(2300, [10, 10], [5, 5])
+  assert.ok(cubic.windowBytes > 8000, `${cubic.windowBytes}`)
+})
+
 test('what a path is given up with is lost and blames no congestion', () => {
   const { send, lost, cubic, recovery, ack } = bench()
   for (let i = 0; i < 4; i++) send(i, 0)

@@ -19,6 +19,7 @@ const BYTE = new Uint8Array(1)
 class Victim {
   readonly transport = new Transport({ isInitiator: true })
   #number = 0
+  #sent = -1
 
   constructor() {
     this.transport.addPath(0, { datagramBytes: 1200 })
@@ -37,12 +38,20 @@ class Victim {
   acknowledged(): number {
     let largest = -1
     for (let next = this.transport.next(30); next; next = this.transport.next(30)) {
+      this.#sent = next.number
       const frames = decodeFrames(next.frames)
       assert.ok(frames !== MALFORMED, 'there is something to check')
       for (const frame of frames)
         if (frame.type === 'ack') largest = Math.max(largest, frame.ranges[0]?.last ?? -1)
     }
     return largest
+  }
+
+  /** Sends what there is to send and acknowledges all of it. */
+  exchange(): void {
+    this.acknowledged()
+    const ranges = [{ first: 0, last: this.#sent }]
+    assert.equal(this.receive({ type: 'ack', delayUs: 0, ranges }), true)
   }
 }
 
@@ -116,6 +125,19 @@ test('streams together cannot exceed the connection window', () => {
   for (let i = 0; i < full; i++)
     assert.equal(victim.receive(piece(2 * i + 1, STREAM_WINDOW - 1)), true)
   assert.equal(victim.receive(piece(2 * full + 1, 0)), false)
+})
+
+test('data that comes after a stream was given up costs no credit, and ends it', () => {
+  const victim = new Victim()
+  for (let i = 0; i < 100; i++) {
+    const stream = 2 * i + 1
+    assert.equal(victim.receive(piece(stream, 0)), true)
+    victim.transport.resetStream(stream, 0)
+    victim.exchange()
+    assert.equal(victim.receive(piece(stream, STREAM_WINDOW - 1, 1, true)), true)
+    victim.exchange()
+    assert.equal(victim.transport.openStreams, 0)
+  }
 })
 
 test('pieces beyond the budget are not acknowledged, and what fills holes still is taken', () => {

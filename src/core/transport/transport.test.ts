@@ -378,6 +378,17 @@ test('leaving a path that went silent repeats at once what it swallowed', () => 
   assert.equal(arrivedAt, switchedAt + 10)
 })
 
+test('an application that sends little does not grow the window', () => {
+  const world = pair(16, CLEAN, ignore, ignore)
+  const { a, timeline } = world
+  for (let i = 0; i < 200; i++) {
+    a.transport.sendMessage(new Uint8Array(2000))
+    a.pump()
+    timeline.run(() => false, timeline.now + 50)
+  }
+  assert.equal(a.transport.congestionWindowBytes(), 12_000)
+})
+
 test('after a sleep, waking probes at once', () => {
   const world = pair(13, CLEAN, ignore, ignore)
   const { a, timeline } = world

@@ -1,3 +1,7 @@
+/**
+ * The `latica` command: finds the command that a line names, and turns what goes wrong into a sentence
+ * and an exit code. The commands are in files of their names; `main.ts` is the process.
+ */
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { LimitError } from '../api/errors.ts'

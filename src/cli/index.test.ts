@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { test } from 'node:test'
-import { run } from './run.ts'
+import { run } from './index.ts'
 
 interface Outcome {
   readonly code: number
