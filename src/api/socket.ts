@@ -46,6 +46,10 @@ interface Meeting {
   readonly failed: (error: Error) => void
 }
 
+interface LiveConnection extends Connection {
+  path: PathKind
+}
+
 interface Joined {
   readonly subcluster: JoinedSubcluster
   users: number
@@ -61,7 +65,8 @@ export class PeerSocket implements Socket {
   readonly #streams: Streams
   readonly #traces = new Traces()
   readonly #listeners = new Listeners((error) => this.#failed(error))
-  readonly #connections = new Map<string, { -readonly [K in keyof Connection]: Connection[K] }>()
+  readonly #connections = new Map<string, LiveConnection>()
+  readonly #pathRtts = new Map<PeerId, number>()
   readonly #byKey = new Map<string, Joined>()
   readonly #byHandle = new Map<Handle, JoinedSubcluster>()
   readonly #meetings = new Set<Meeting>()
@@ -294,7 +299,14 @@ export class PeerSocket implements Socket {
   }
 
   #onConnection(peer: PeerId, path: PathKind): void {
-    const connection = { peerId: peer, path, rtt: undefined }
+    const rttNow = () => this.#rttOf(peer)
+    const connection = {
+      peerId: peer,
+      path,
+      get rtt() {
+        return rttNow()
+      },
+    }
     this.#connections.set(peer, connection)
     this.#listeners.deliver('#connection', connection)
     for (const meeting of [...this.#meetings]) if (meeting.peer === peer) meeting.met(connection)
@@ -304,7 +316,13 @@ export class PeerSocket implements Socket {
     const connection = this.#connections.get(peer)
     if (connection === undefined) return
     connection.path = path
-    connection.rtt = rttMs
+    this.#pathRtts.set(peer, rttMs)
+  }
+
+  /** As it is at the moment; events tell of paths, not of every measurement. */
+  #rttOf(peer: PeerId): number | undefined {
+    const session = this.#host.snapshot().sessions.find((each) => each.peer === peer)
+    return session?.rttMs ?? this.#pathRtts.get(peer)
   }
 
   #setState(state: SocketState): void {
@@ -353,6 +371,7 @@ export class PeerSocket implements Socket {
       case 'disconnection': {
         const connection = this.#connections.get(event.peer)
         this.#connections.delete(event.peer)
+        this.#pathRtts.delete(event.peer)
         if (connection) this.#listeners.deliver('#disconnection', connection, event.why)
         return
       }

@@ -27,7 +27,10 @@ test('each request gets its own answer', () => {
   mesh.settle()
   const calls = b.of('call')
   assert.equal(calls.length, 50)
-  assert.ok(calls.every(({ name, peer }) => name === 'double' && peer === a.peerId))
+  assert.equal(
+    calls.every(({ name, peer }) => name === 'double' && peer === a.peerId),
+    true,
+  )
   for (const { call, value } of calls.toReversed()) {
     const number = Number(text(value))
     b.do({ type: 'respond', call, ok: number % 2 === 0, value: ascii(`${2 * number}`) })

@@ -61,12 +61,13 @@ test('two peers with the same key become members in whatever order their proofs 
     ] as const) {
       assert.deepEqual(self.members(), [other.peerId], `seed ${seed}`)
       assert.equal(self.of('member').length, 1)
-      assert.ok(self.groups.isMember(other.peerId))
+      assert.equal(self.groups.isMember(other.peerId), true)
       assert.deepEqual(self.rejected, [])
     }
   }
 })
 
+// Turns red when a link that was left, or an earlier one, counts again; or when no ACCEPT is answered.
 test('any history of joins and leaves ends with both sides agreed', () => {
   for (let seed = 1; seed <= 400; seed++) {
     const mesh = new Mesh(seed)
@@ -76,7 +77,8 @@ test('any history of joins and leaves ends with both sides agreed', () => {
       [b, false],
     ])
     mesh.connect(a, b)
-    for (let i = 0; i < 12; i++) {
+    const changes = 11 + (seed % 2)
+    for (let i = 0; i < changes; i++) {
       const peer = mesh.random.below(2) === 0 ? a : b
       if (joined.get(peer)) peer.do({ type: 'leave', subcluster: 1 })
       else peer.join()
@@ -176,7 +178,7 @@ test('a proof from another session, or of another peer, proves nothing', () => {
     atThief.sendMessage(encodeEmit({ to: i % 4, from: 100 + i }, 0, 0, 'inject', ascii('x')))
   }
   mesh.settle()
-  assert.ok(!a.groups.isMember(thief.peerId))
+  assert.equal(a.groups.isMember(thief.peerId), false)
   assert.deepEqual(a.events, [])
   const genuine = membershipMac(crypto, joinKey, atThief.binding, thiefKey, own)
   atThief.sendMessage(encodeJoin([{ link: 300, mac: genuine }]))
@@ -199,7 +201,7 @@ test('an outsider injects nothing on any link', () => {
   mesh.settle()
   assert.deepEqual(a.events, [])
   assert.deepEqual(new Set(a.rejected), new Set(['unknown']))
-  assert.ok(!a.groups.isMember(stranger.peerId))
+  assert.equal(a.groups.isMember(stranger.peerId), false)
 })
 
 test('leaving is told to members, and joining again makes a member again', () => {

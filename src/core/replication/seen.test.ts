@@ -6,10 +6,11 @@ test('the last keys are remembered and never more than twice their number', () =
   const seen = new SeenSet(100)
   for (let i = 0; i < 10_000; i++) {
     seen.add(`key ${i}`)
-    assert.ok(seen.size <= 200)
-    for (const back of [0, 1, 50, 99]) if (i >= back) assert.ok(seen.has(`key ${i - back}`))
+    assert.equal(seen.size <= 200, true)
+    for (const back of [0, 1, 50, 99])
+      if (i >= back) assert.equal(seen.has(`key ${i - back}`), true)
   }
-  assert.ok(!seen.has('key 0'))
+  assert.equal(seen.has('key 0'), false)
 })
 
 test('a key added again takes no place', () => {

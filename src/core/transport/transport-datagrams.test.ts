@@ -186,10 +186,19 @@ test('pacing releases a large window bit by bit', () => {
   assert.equal(drain(a, 0).length, 10)
   a.receive(1, 0, ackOf(9), 100)
   assert.equal(drain(a, 100).length, 10)
-  assert.equal(a.deadline()?.reason, 'pacing')
+  assert.equal(a.deadline()?.reason, 'send')
   const at = a.deadline()?.at ?? 0
   assert.ok(at >= 101 && at < 105, `${at}`)
   assert.equal(drain(a, at).length >= 1, true)
+})
+
+test('a driver that stops before all is sent is called back at once', () => {
+  const a = transport(0)
+  a.sendMessage(new Uint8Array(3000))
+  a.next(5)
+  assert.deepEqual(a.deadline(), { at: 5, reason: 'send' })
+  assert.equal(drain(a, 5).length, 2)
+  assert.equal(a.deadline()?.reason, 'recovery')
 })
 
 /** An ACK frame of everything up to `largest`. */

@@ -74,7 +74,7 @@ export class Transport {
   #isPingDue = false
   #isWindowLost = false
   #turn = 0
-  /** When pacing lets the next datagram go. */
+  /** When `next` may have another datagram. */
   #releaseAt = Number.POSITIVE_INFINITY
   /** Kept while anything is in flight. */
   #scratch: OutgoingDatagram | undefined
@@ -185,7 +185,9 @@ export class Transport {
   next(now: number): NextDatagram | undefined {
     this.#releaseAt = Number.POSITIVE_INFINITY
     const next = this.#nextPushed(now) ?? this.#nextData(now) ?? this.#nextAck(now)
-    if (next === undefined && this.bytesInFlight === 0) this.#scratch = undefined
+    // Until `next` yields nothing there may be more: a driver that stops early is called back at once.
+    if (next !== undefined) this.#releaseAt = now
+    else if (this.bytesInFlight === 0) this.#scratch = undefined
     return next
   }
 
@@ -196,7 +198,7 @@ export class Transport {
     const ackAt = canAck ? this.#acks.dueAt : Number.POSITIVE_INFINITY
     const at = Math.min(timerAt, ackAt, this.#releaseAt)
     if (at === Number.POSITIVE_INFINITY) return undefined
-    const reason = at === ackAt ? 'ack' : at === timerAt ? 'recovery' : 'pacing'
+    const reason = at === ackAt ? 'ack' : at === timerAt ? 'recovery' : 'send'
     return { at: at as Instant, reason }
   }
 
