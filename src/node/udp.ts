@@ -45,8 +45,11 @@ export async function openUdp(options: UdpOptions = {}): Promise<UdpTransport> {
   return new BoundUdp(inlet, pair, listener, host)
 }
 
-/** Node tells of no change of address: the listing is asked, at some 50 µs a time. */
-const INTERFACES_POLL_MS = 2000
+/**
+ * Node tells of no change of address: the listing is asked, at some 50 µs a time. A host that moved
+ * and only listens is silent this long at most, and shall be talking again within 2 s.
+ */
+const INTERFACES_POLL_MS = 500
 /** Guess: how many ports to try for one that is free in both families. */
 const PAIR_ATTEMPTS_MAX = 16
 /** Guess: how long the kernel gets to take what it refused while its buffer was full. */

@@ -49,8 +49,10 @@ import { SubclusterKeys } from './subcluster-keys.ts'
  * each to the part it concerns. Knows no datagram and no route. A port's methods must not call back.
  */
 
+/** What encoding may add to a value of exactly 1 MiB: the head of a CBOR byte string has 5 bytes. */
+const ENCODING_BYTES = 5
 /** A value sent to members in one message; with its header within the session's message limit. */
-export const VALUE_BYTES_MAX = 1024 * 1024
+export const VALUE_BYTES_MAX = 1024 * 1024 + ENCODING_BYTES
 
 export interface GroupsConfig {
   readonly crypto: Crypto
@@ -72,11 +74,13 @@ export class Groups {
   readonly #joined = new Map<Handle, string>()
   readonly #memberships: Memberships
   readonly #replication: Replication
+  readonly #spread: MeshSpread
   readonly #outbox: Outbox
   readonly #calls: Calls
   readonly #streams: MemberStreams
   readonly #presence: Presence
   #now = 0 as Instant
+  #wall = 0 as UnixMs
 
   constructor(config: GroupsConfig) {
     this.#config = config
@@ -100,10 +104,13 @@ export class Groups {
       reject,
       resolve: (session, pair) => this.#resolve(session, pair),
     })
+    this.#spread = new MeshSpread((subcluster) =>
+      this.#memberships.proved(subcluster).filter(({ isJoined }) => isJoined),
+    )
     this.#replication = new Replication({
       crypto,
       author: identity,
-      spread: new MeshSpread((subcluster) => this.#memberships.proved(subcluster)),
+      spread: this.#spread,
       deliver: (delivered) => emit({ type: 'packet', ...delivered }),
       reject,
     })
@@ -112,13 +119,14 @@ export class Groups {
   /** Throws `UsageError` for what a caller must not ask; what cannot be done becomes an event. */
   command(command: GroupsCommand, now: Instant, wall: UnixMs): void {
     this.#now = now
+    this.#wall = wall
     switch (command.type) {
       case 'join':
         return this.#join(command)
       case 'leave':
         return this.#leave(command.subcluster)
       case 'publish':
-        return this.#publish(command, wall)
+        return this.#publish(command)
       case 'send':
         return this.#send(command)
       case 'request':
@@ -148,8 +156,9 @@ export class Groups {
     }
   }
 
-  sessionUp(port: SessionPort, now: Instant, _wall: UnixMs): void {
+  sessionUp(port: SessionPort, now: Instant, wall: UnixMs): void {
     this.#now = now
+    this.#wall = wall
     this.#memberships.sessionUp(port)
   }
 
@@ -175,6 +184,7 @@ export class Groups {
   /** `payload` is handed over: events and held messages carry views of it. */
   message(port: SessionPort, payload: Uint8Array, now: Instant, wall: UnixMs): void {
     this.#now = now
+    this.#wall = wall
     const session = this.#memberships.session(port)
     assert(session !== undefined, 'a message comes from a session that is up')
     const message = decodeMemberMessage(payload)
@@ -243,15 +253,17 @@ export class Groups {
 
   deadline(): Deadline | undefined {
     let first: Deadline | undefined
-    for (const part of [this.#outbox, this.#calls, this.#replication]) {
+    for (const part of [this.#spread, this.#outbox, this.#calls, this.#replication]) {
       const next = part.deadline()
       if (next !== undefined && (first === undefined || next.at < first.at)) first = next
     }
     return first
   }
 
-  onDeadline(now: Instant, _wall: UnixMs): void {
+  onDeadline(now: Instant, wall: UnixMs): void {
     this.#now = now
+    this.#wall = wall
+    this.#spread.onDeadline(now)
     this.#outbox.onDeadline(now)
     this.#calls.onDeadline(now)
     this.#replication.onDeadline(now)
@@ -281,6 +293,7 @@ export class Groups {
   #leave(handle: Handle): void {
     if (!this.#joined.delete(handle)) return
     this.#replication.unsubscribe(handle)
+    this.#spread.forget(handle)
     this.#outbox.close(handle)
     for (const membership of this.#memberships.proved(handle)) {
       this.#streams.ended(membership, 'ECLOSED')
@@ -290,7 +303,7 @@ export class Groups {
     this.#memberships.leave(handle)
   }
 
-  #publish(command: CommandOf<'publish'>, wall: UnixMs): void {
+  #publish(command: CommandOf<'publish'>): void {
     const { operation, subcluster, event, value, delivery, lifeMs } = command
     requireName('event', event)
     if (!this.#joined.has(subcluster)) return this.#failed(operation, 'ECLOSED')
@@ -306,8 +319,9 @@ export class Groups {
       throw new UsageError('ELIFE', 'lifeMs', 'more than 0, at most 7 days', `${lifeMs}`)
     const salt = this.#config.random.bytes(SALT_BYTES)
     const draft = { event, value: value.slice(), lifeMinutes, salt }
-    const packet = this.#replication.publish(subcluster, draft, wall)
-    this.#config.emit({ type: 'done', operation, packet })
+    this.#replication.publish(subcluster, draft, this.#now, this.#wall, (packet) => {
+      this.#config.emit({ type: 'done', operation, packet })
+    })
   }
 
   #publishLossy({ operation, subcluster, event, value }: CommandOf<'publish'>): void {
@@ -404,6 +418,7 @@ export class Groups {
   #onJoined(membership: Membership): void {
     this.#presence.joined(membership)
     this.#outbox.joined(membership)
+    this.#spread.welcome(membership, this.#wall)
   }
 
   #onEnded(membership: Membership, why: LeaveReason): void {

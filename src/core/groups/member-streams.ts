@@ -26,10 +26,16 @@ interface MemberStream {
   unconsumedBytes: number
 }
 
+interface NamelessStream {
+  /** What came so far: the beginning of the name. */
+  start: Uint8Array
+  /** The session said that it takes so much before anybody could use it. */
+  writableBytes: number
+}
+
 interface SessionStreams {
   readonly named: Map<number, MemberStream>
-  /** The beginning of each, until the name is whole. */
-  readonly nameless: Map<number, Uint8Array>
+  readonly nameless: Map<number, NamelessStream>
 }
 
 export interface MemberStreamsConfig {
@@ -91,7 +97,7 @@ export class MemberStreams {
   onOpened(session: MemberSession, stream: number): void {
     const { nameless } = this.#streamsOf(session)
     if (nameless.size < NAMELESS_STREAMS_MAX) {
-      nameless.set(stream, NOTHING)
+      nameless.set(stream, { start: NOTHING, writableBytes: 0 })
       return
     }
     this.#config.reject('over-limit')
@@ -102,8 +108,8 @@ export class MemberStreams {
     const streams = this.#streamsOf(session)
     const open = streams.named.get(stream)
     if (open !== undefined) return this.#give(open, data)
-    const start = streams.nameless.get(stream)
-    if (start !== undefined) this.#onNameless(session, stream, start, data)
+    const nameless = streams.nameless.get(stream)
+    if (nameless !== undefined) this.#onNameless(session, stream, nameless, data)
   }
 
   onEnded(session: MemberSession, stream: number): void {
@@ -127,8 +133,11 @@ export class MemberStreams {
   }
 
   onWritable(session: MemberSession, stream: number, bytes: number): void {
-    const open = this.#sessions.get(session)?.named.get(stream)
-    if (open !== undefined) this.#config.emit({ type: 'writable', stream: open.handle, bytes })
+    const streams = this.#sessions.get(session)
+    const open = streams?.named.get(stream)
+    if (open !== undefined) return this.#writable(open, bytes)
+    const nameless = streams?.nameless.get(stream)
+    if (nameless !== undefined) nameless.writableBytes = bytes
   }
 
   ended(membership: Membership, code: FailureCode): void {
@@ -152,12 +161,17 @@ export class MemberStreams {
     }
   }
 
-  #onNameless(session: MemberSession, stream: number, start: Uint8Array, data: Uint8Array): void {
+  #onNameless(
+    session: MemberSession,
+    stream: number,
+    nameless: NamelessStream,
+    data: Uint8Array,
+  ): void {
     const streams = this.#streamsOf(session)
-    const whole = concat(start, data)
+    const whole = concat(nameless.start, data)
     const header = decodeStreamHeader(whole)
     if (header === undefined) {
-      streams.nameless.set(stream, whole)
+      nameless.start = whole
       return
     }
     if (header === MALFORMED) return this.#refuse(session, stream, 'malformed')
@@ -170,6 +184,7 @@ export class MemberStreams {
     const { peer, subcluster } = membership
     const { name } = header
     this.#config.emit({ type: 'stream', stream: handle, subcluster: subcluster.handle, peer, name })
+    if (nameless.writableBytes > 0) this.#writable(open, nameless.writableBytes)
     session.port.consumeStream(stream, header.bytes)
     if (whole.length > header.bytes) this.#give(open, whole.subarray(header.bytes))
   }
@@ -178,6 +193,10 @@ export class MemberStreams {
     this.#streamsOf(session).nameless.delete(stream)
     this.#config.reject(code)
     session.port.resetStream(stream, RESET_REFUSED)
+  }
+
+  #writable(open: MemberStream, bytes: number): void {
+    this.#config.emit({ type: 'writable', stream: open.handle, bytes })
   }
 
   #give(open: MemberStream, data: Uint8Array): void {

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { LeaveReason } from '../io.ts'
 import { ascii } from '../wire/bytes.ts'
+import { VALUE_BYTES_MAX } from './groups.ts'
+import { INBOX_MESSAGES_MAX } from './inbox.ts'
 import { type FakePeer, type FakePort, Mesh, text } from './mesh.fixture.ts'
 import { AWAITED_MEMBERS_MAX, OUTBOX_KEEP_MS } from './outbox.ts'
 
@@ -197,9 +199,24 @@ test('ten thousand messages and many large ones stay within what the receiver ca
   )
 })
 
+// Turns red when the sender's window is not counted from the oldest unacknowledged message.
+test('a sender waits while its oldest message is missing, rather than make the receiver refuse', () => {
+  const { mesh, a, b, atB } = pair(3)
+  const count = INBOX_MESSAGES_MAX + 500
+  for (let i = 0; i < count; i++) a.send(i, b, 'x', ascii(`${i}`))
+  const oldest = atB.inbound.splice(0, 1)
+  mesh.settle()
+  assert.equal(a.of('done').length, INBOX_MESSAGES_MAX - 1)
+  assert.deepEqual(received(b, 'x'), [])
+  atB.inbound.push(...oldest)
+  mesh.settle()
+  assert.equal(b.of('message').length, count)
+  assert.equal(b.rejected.length, 0)
+})
+
 test('a value above a mebibyte is too big', () => {
   const { a, b } = pair()
-  a.send(1, b, 'x', new Uint8Array(1024 * 1024 + 1))
+  a.send(1, b, 'x', new Uint8Array(VALUE_BYTES_MAX + 1))
   assert.equal(a.of('failed')[0]?.code, 'ETOOBIG')
   assert.throws(() => a.send(2, b, 'é'.repeat(128), ascii('x')), { code: 'ENAME' })
 })

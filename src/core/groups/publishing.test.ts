@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { PeerEvent } from '../io.ts'
+import type { Instant, PeerEvent, UnixMs } from '../io.ts'
 import { CAUSAL_WAIT_MS } from '../replication/causal.ts'
 import { authored, forge } from '../replication/forge.fixture.ts'
 import { sealPacket } from '../replication/packet-seal.ts'
@@ -17,6 +17,7 @@ import {
   SHARED_KEY,
   text,
 } from './mesh.fixture.ts'
+import { HELD_WAIT_MS, KEPT_BYTES_MAX, KEPT_PACKETS_MAX, MeshSpread } from './mesh-spread.ts'
 import { SubclusterKeys } from './subcluster-keys.ts'
 
 function mesh(count: number, seed = 1): { net: Mesh; peers: FakePeer[]; ports: FakePort[] } {
@@ -64,10 +65,10 @@ test('a published packet reaches every member once, signed by its author', () =>
   const [author, ...others] = peers
   assert.ok(author)
   author.publish(7, 'news', ascii('hello'))
+  net.settle()
   const done = author.of('done')[0]
   assert.equal(done?.operation, 7)
   assert.equal(done?.packet?.via, 'self')
-  net.settle()
   for (const peer of others) {
     const [received, ...rest] = peer.of('packet')
     assert.deepEqual(rest, [])
@@ -91,19 +92,16 @@ test('everyone’s packets arrive everywhere exactly once, in causal order', () 
       for (let k = net.random.below(10); k > 0; k--) net.step()
     }
     net.settle()
-    const own = new Map(peers.map((peer) => [peer, peer.of('done').length]))
     for (const peer of peers) {
-      const events = peer.events.filter(({ type }) => type === 'packet' || type === 'done')
-      const seen = new Set<string>()
-      for (const event of events) {
-        const packet = event.type === 'packet' || event.type === 'done' ? event.packet : undefined
-        assert.ok(packet)
+      const own = peer.of('done').map(({ packet }) => packet?.id.slice(0, 32) ?? '')
+      const seen = new Set<string>(own)
+      for (const { packet } of peer.of('packet')) {
         assert.equal(packet.gap, false)
         for (const parent of packet.previous) assert.equal(seen.has(parent), true)
         assert.equal(seen.has(packet.id.slice(0, 32)), false)
         seen.add(packet.id.slice(0, 32))
       }
-      assert.equal(peer.of('packet').length, 120 - (own.get(peer) ?? 0))
+      assert.equal(seen.size, 120)
     }
   }
 })
@@ -323,4 +321,61 @@ test('an outsider in the same mesh sees no packet and no plaintext', () => {
   const onTheWire = net.ports[0]?.sent.map(toHex).join('') ?? ''
   assert.equal(onTheWire.includes(toHex(ascii('secret'))), false)
   assert.equal(onTheWire.includes(a.peerId), false, 'nor who wrote it')
+})
+
+test('who joins later is given what members published before, while they are there', () => {
+  const net = new Mesh()
+  const [a, b, c] = [net.peer(1), net.peer(2), net.peer(3)]
+  a.join()
+  a.publish(1, 'news', ascii('early'))
+  assert.equal(a.of('done').length, 1, 'there is none to wait for')
+  net.connect(a, b)
+  net.settle()
+  b.join()
+  net.settle()
+  assert.deepEqual(packetsOf(b), ['early'])
+  a.do({ type: 'leave', subcluster: 1 })
+  a.join()
+  net.connect(a, c)
+  c.join()
+  net.settle()
+  assert.deepEqual(packetsOf(c), [], 'leaving forgets what was kept')
+})
+
+test('a publisher waits until one member has its packet', () => {
+  const { net, peers } = mesh(2)
+  const [a, b] = peers as [FakePeer, FakePeer]
+  a.publish(1, 'news', new Uint8Array(100_000))
+  assert.equal(a.of('done').length, 0)
+  net.settle()
+  assert.equal(a.of('done').length, 1)
+  assert.equal(b.of('packet').length, 1)
+})
+
+test('a publisher does not wait long for members who take nothing', () => {
+  const { net, peers } = mesh(2)
+  const [a] = peers as [FakePeer]
+  a.publish(1, 'news', ascii('x'))
+  const heldAt = (net.now + HELD_WAIT_MS) as Instant
+  a.groups.onDeadline((heldAt - 1) as Instant, net.wall)
+  assert.equal(a.of('done').length, 0)
+  a.groups.onDeadline(heldAt, net.wall)
+  assert.equal(a.of('done').length, 1)
+  net.settle()
+  assert.equal(a.of('done').length, 1, 'told once')
+})
+
+test('what is kept for newcomers is bounded, in bytes and in packets', () => {
+  const spread = new MeshSpread(() => [])
+  const packet = { id: new Uint8Array(32), bytes: new Uint8Array(1000), levels: [] }
+  const expiresAt = 1e15 as UnixMs
+  const give = (levels: Parameters<typeof spread.spread>[1]['levels']) =>
+    spread.spread(1, { ...packet, levels }, expiresAt, 0 as Instant, () => {})
+  for (let i = 0; i < 10_000; i++) give([])
+  assert.equal(spread.keptBytes, KEPT_PACKETS_MAX * 1001)
+  give([[{ level: 0, index: 0, bytes: new Uint8Array(KEPT_BYTES_MAX) }]])
+  assert.equal(spread.keptBytes, KEPT_PACKETS_MAX * 1001, 'one too large pushes nothing out')
+  const half = new Uint8Array(KEPT_BYTES_MAX / 2)
+  for (let i = 0; i < 10; i++) give([[{ level: 0, index: 0, bytes: half }]])
+  assert.ok(spread.keptBytes <= KEPT_BYTES_MAX, 'bytes')
 })

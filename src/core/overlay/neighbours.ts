@@ -280,7 +280,10 @@ export class Neighbours {
     if (known === undefined || this.#host.sessionOf(peer)?.state === 'up') return
     const routes = this.#routesTo(known)
     if (routes.length > 0) this.#host.dial(peer, routes, now)
-    else if (known.isKept) this.#retry(known, now, 'no route')
+    else if (known.isKept) {
+      known.failures++
+      this.#retry(known, now, 'no route')
+    }
   }
 
   #routesTo(known: KnownPeer): Route[] {

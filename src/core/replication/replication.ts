@@ -46,7 +46,14 @@ export const ROOT_NAME_BYTES = 8
 
 /** Where our packets go. The mesh of members is one; an overlay of custodians can be another. */
 export interface Spread {
-  spread(subcluster: Handle, packet: SealedPacket): void
+  /** `onHeld` is called once: when another member has the packet whole, or none can be waited for. */
+  spread(
+    subcluster: Handle,
+    packet: SealedPacket,
+    expiresAt: UnixMs,
+    now: Instant,
+    onHeld: () => void,
+  ): void
 }
 
 /** Packet keys by the second of creation. */
@@ -134,7 +141,13 @@ export class Replication {
       if (assembly.subscription.subcluster === subcluster) this.#dropAssembly(name, assembly)
   }
 
-  publish(subcluster: Handle, draft: PublishDraft, wall: UnixMs): PacketInfo {
+  publish(
+    subcluster: Handle,
+    draft: PublishDraft,
+    now: Instant,
+    wall: UnixMs,
+    onHeld: (packet: PacketInfo) => void,
+  ): void {
     const subscription = this.#subscriptions.get(subcluster)
     assert(subscription !== undefined, 'one publishes to a subcluster one is in')
     const { crypto, author, spread } = this.#config
@@ -153,9 +166,10 @@ export class Replication {
     const id = toHex(sealed.id)
     subscription.seen.add(id)
     subscription.order.published({ key: parentKey(id), parents: heads, lamport, sizeBytes: 0 })
-    spread.spread(subcluster, sealed)
     const opened = { author: author.publicKey, ...content }
-    return { ...packetInfo(id, opened, createdS, lifeMinutes, 'self'), gap: false }
+    const packet = { ...packetInfo(id, opened, createdS, lifeMinutes, 'self'), gap: false }
+    const expiresAt = (1000 * (createdS + 60 * lifeMinutes)) as UnixMs
+    spread.spread(subcluster, sealed, expiresAt, now, () => onHeld(packet))
   }
 
   /** Cheap checks before dear ones: length, time, tag, seen, signature, seal, author. */

@@ -75,6 +75,8 @@ export class Session implements SessionPort {
   readonly #replay = new ReplayWindow()
   readonly #paths = new Paths()
   readonly #keys = new KeyRing()
+  /** Where the newest datagram came from. */
+  #newest: SessionPath | undefined
   #state: 'up' | 'lost' | 'down' = 'up'
   #lastReceivedAt: Instant
   #pingedAt: Instant
@@ -217,7 +219,10 @@ export class Session implements SessionPort {
       this.#host.event(this, { type: 'down', why: 'closed' }, now)
       return
     }
-    if (isNewest && !this.isInitiator) this.#follow(path, now)
+    if (isNewest) {
+      this.#newest = path
+      this.#follow(now)
+    }
     this.settle(now)
   }
 
@@ -358,12 +363,20 @@ export class Session implements SessionPort {
     this.#host.event(this, { type: 'back' }, now)
   }
 
-  /** The initiator chooses the path; the responder answers where the newest datagram came from. */
-  #follow(path: SessionPath, now: Instant): void {
+  /**
+   * The initiator chooses the path; the responder answers where the newest datagram came from. Asked
+   * again once that path is proved: a remote that moved may have nothing more to send.
+   */
+  #follow(now: Instant): void {
     const active = this.#paths.active
-    if (!path.isProved || path === active) return
-    if (active !== undefined && outranks(active, path) && !this.#isQuiet(active, now)) return
-    this.#activate(path, now)
+    const path = this.#newest
+    if (path === undefined || !path.isProved || path === active) return
+    const isWanted =
+      active === undefined ||
+      (this.isInitiator
+        ? this.#prefers(path, active, now)
+        : !outranks(active, path) || this.#isQuiet(active, now))
+    if (isWanted) this.#activate(path, now)
   }
 
   #activate(path: SessionPath, now: Instant): void {
@@ -378,6 +391,7 @@ export class Session implements SessionPort {
     if (known !== undefined) return known
     const { path, evicted } = this.#paths.add(route, { isProved: false, isInvited }, now)
     if (evicted !== undefined) this.#transport.removePath(evicted.number)
+    if (evicted === this.#newest) this.#newest = undefined
     const datagramBytes = route.kind === 'relay' ? RELAYED_DATAGRAM_BYTES : DATAGRAM_BYTES_MAX
     this.#transport.addPath(path.number, { datagramBytes })
     return path
@@ -429,6 +443,7 @@ export class Session implements SessionPort {
       const active = this.#paths.active
       if (active === undefined) this.#activate(path, now)
       else if (this.isInitiator && this.#prefers(path, active, now)) this.#activate(path, now)
+      else this.#follow(now)
       this.#host.event(this, { type: 'path' }, now)
       return
     }

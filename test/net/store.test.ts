@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict'
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { Process } from './process.fixture.ts'
+import { Workspace } from './workspace.fixture.ts'
+
+const LIMIT = { timeout: 30_000 }
+
+/** What disks, crashes and people do to a folder. */
+const DAMAGE: Readonly<Record<string, (folder: string) => void>> = {
+  'bytes in the middle of its files are flipped': (folder) => flip(folder, /\.(log|ldb)$/),
+  'its files end in the middle': (folder) => {
+    for (const path of files(folder, /\.(log|ldb)$/)) truncateSync(path, statSync(path).size >> 1)
+  },
+  'its CURRENT is gone': (folder) => rmSync(join(folder, 'CURRENT')),
+  'its CURRENT is garbage': (folder) => writeFileSync(join(folder, 'CURRENT'), 'garbage\n'),
+  'its MANIFEST is gone': (folder) => {
+    for (const path of files(folder, /MANIFEST/)) rmSync(path)
+  },
+  'its MANIFEST is garbage': (folder) => flip(folder, /MANIFEST/),
+  'a file is in its place': (folder) => {
+    rmSync(folder, { recursive: true })
+    writeFileSync(folder, 'not a folder')
+  },
+}
+
+test('a damaged store is set aside and said so, and the peer goes on', LIMIT, async (t) => {
+  const { start, workspace } = peers(t)
+  const whole = join(workspace.path, 'whole')
+  // Killed, so that what it remembers is what a crash leaves.
+  const first = start('first', { storage: join(workspace.path, 'first') })
+  const { port } = await first.tells('up')
+  const before = start('before', { storage: whole, peers: [`127.0.0.1:${port}`] })
+  const { peer } = await before.tells('up')
+  await before.tells('join')
+  await before.kill()
+
+  for (const [i, [what, damage]] of Object.entries(DAMAGE).entries())
+    await t.test(what, async (t) => {
+      const storage = join(workspace.path, `store-${i}`)
+      cpSync(whole, storage, { recursive: true })
+      damage(storage)
+      const options = { storage, peers: [`127.0.0.1:${port}`] }
+      const damaged = start(`damaged ${i}`, options)
+      const { code, message, help } = await damaged.tells('error')
+      assert.equal(code, 'ESTORAGE')
+      assert.match(help, /./)
+      const [, setAside = ''] = /set aside in (\S+);/.exec(message) ?? []
+      assert.ok(existsSync(setAside), message)
+      t.diagnostic(message.replaceAll(workspace.path, ''))
+      await damaged.tells('join')
+      const { peer: id } = await damaged.tells('up')
+      const isKept = id === peer
+      t.diagnostic(isKept ? 'the identity was kept' : 'the identity was lost')
+      await damaged.kill()
+
+      const next = start(`next ${i}`, options)
+      await next.tells('join')
+      assert.equal((await next.tells('up')).peer, id)
+      assert.deepEqual(
+        next.told.filter(({ type }) => type === 'error'),
+        [],
+      )
+      await next.kill()
+    })
+})
+
+test('a store that a killed process left is whole', LIMIT, async (t) => {
+  const { start, workspace } = peers(t)
+  const options = { storage: join(workspace.path, 'store') }
+  const first = start('first', options)
+  const { peer } = await first.tells('up')
+  await first.kill()
+  const second = start('second', options)
+  assert.equal((await second.tells('up')).peer, peer)
+  second.command('close')
+  assert.equal(await second.exit(), 0)
+  assert.deepEqual(
+    second.told.map(({ type }) => type),
+    ['up'],
+  )
+})
+
+test('a second process on a store is refused with ELOCKED, and the first does not notice', LIMIT, async (t) => {
+  const { start, workspace } = peers(t)
+  const options = { storage: join(workspace.path, 'store') }
+  const first = start('first', options)
+  await first.tells('up')
+  const second = start('second', options)
+  const { code, message, help } = await second.tells('refused')
+  assert.equal(code, 'ELOCKED')
+  assert.match(message, /in use by another process/)
+  assert.match(help, /`storage` folder/)
+  assert.equal(await second.exit(), 1)
+  first.command('close')
+  assert.equal(await first.exit(), 0)
+  assert.equal(first.errors, '')
+})
+
+function peers(t: TestContext) {
+  const workspace = new Workspace(t, 'linked')
+  const program = workspace.program(new URL('peer.fixture.ts', import.meta.url))
+  const start = (name: string, options: object) => {
+    const given = { secret: 'store', lan: false, host: '127.0.0.1', ...options }
+    const command = [process.execPath, program, JSON.stringify(given)]
+    return new Process(t, name, command, { env: workspace.environment('home') })
+  }
+  return { workspace, start }
+}
+
+function files(folder: string, fits: RegExp): string[] {
+  const names = readdirSync(folder).filter((name) => fits.test(name))
+  const paths = names.map((name) => join(folder, name)).filter((path) => statSync(path).size > 0)
+  assert.ok(paths.length > 0, `nothing to damage in ${readdirSync(folder).join(', ')}`)
+  return paths
+}
+
+function flip(folder: string, fits: RegExp): void {
+  for (const path of files(folder, fits)) {
+    const bytes = readFileSync(path)
+    for (let i = bytes.length >> 2; i < bytes.length; i += 64) bytes[i] = (bytes[i] ?? 0) ^ 0xff
+    writeFileSync(path, bytes)
+  }
+}
