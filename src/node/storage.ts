@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, renameSync } from 'node:fs'
-import { mkdir, readdir } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { isAbsolute, join } from 'node:path'
 import { crc32 } from 'node:zlib'
@@ -179,28 +179,31 @@ async function isWhole(level: Level): Promise<boolean> {
   }
 }
 
-/** The records of a damaged store that can be read and are as they were written. */
+/**
+ * The records of a damaged store that can be read and are as they were written. LevelDB's repair does
+ * without CURRENT and MANIFEST and passes over what is broken; it works on a copy, because it moves
+ * and deletes files.
+ */
 async function readSurvivors(path: string): Promise<readonly Sealed[]> {
+  const { ClassicLevel } = await import('classic-level')
   const survivors: Sealed[] = []
-  const level = await openDamaged(path)
-  if (level === undefined) return survivors
+  const copy = await mkdtemp(`${path}.repair-`)
   try {
-    for await (const record of recordsFrom(level, '')) {
-      if (unseal(...record) !== undefined) survivors.push(record)
+    await cp(path, copy, { recursive: true })
+    await ClassicLevel.repair(copy)
+    const level = await openLevel(copy)
+    try {
+      for await (const record of level === undefined ? [] : recordsFrom(level, '')) {
+        if (unseal(...record) !== undefined) survivors.push(record)
+      }
+    } finally {
+      await level?.close()
     }
   } catch {
     // Nothing can be read from here on.
   }
-  await level.close()
+  await rm(copy, { recursive: true, force: true })
   return survivors
-}
-
-async function openDamaged(path: string): Promise<Level | undefined> {
-  try {
-    return (await lacksCurrent(path)) ? undefined : await openLevel(path)
-  } catch {
-    return undefined
-  }
 }
 
 /** From the first key that is not less than `prefix`, in the keys' order. */
