@@ -85,13 +85,13 @@ async function check(storage: OpenedStorage, least: number): Promise<void> {
 
 describe('a damaged store is set aside, said so, and what is whole in it recovered', () => {
   const damages: readonly [string, (path: string) => void, least: number][] = [
-    ['CURRENT is garbage', (path) => writeFileSync(join(path, 'CURRENT'), 'garbage'), 0],
-    ['CURRENT is empty', (path) => writeFileSync(join(path, 'CURRENT'), ''), 0],
-    ['CURRENT points nowhere', (path) => writeFileSync(join(path, 'CURRENT'), 'MANIFEST-9\n'), 0],
-    ['CURRENT is gone', (path) => unlinkSync(join(path, 'CURRENT')), 0],
-    ['MANIFEST is damaged', (path) => flipMiddle(file(path, /^MANIFEST/)), 0],
-    ['MANIFEST is cut short', (path) => truncateSync(file(path, /^MANIFEST/), 20), 0],
-    ['MANIFEST is gone', (path) => unlinkSync(file(path, /^MANIFEST/)), 0],
+    ['CURRENT is garbage', (path) => writeFileSync(join(path, 'CURRENT'), 'garbage'), RECORDS],
+    ['CURRENT is empty', (path) => writeFileSync(join(path, 'CURRENT'), ''), RECORDS],
+    ['CURRENT points nowhere', (path) => writeFileSync(join(path, 'CURRENT'), 'MANIFEST-9\n'), RECORDS],
+    ['CURRENT is gone', (path) => unlinkSync(join(path, 'CURRENT')), RECORDS],
+    ['MANIFEST is damaged', (path) => flipMiddle(file(path, /^MANIFEST/)), RECORDS],
+    ['MANIFEST is cut short', (path) => truncateSync(file(path, /^MANIFEST/), 20), RECORDS],
+    ['MANIFEST is gone', (path) => unlinkSync(file(path, /^MANIFEST/)), RECORDS],
     ['a table is damaged', (path) => flipMiddle(file(path, /ldb$/)), RECORDS / 2],
     ['a table is cut short', (path) => truncateSync(file(path, /ldb$/), 3000), 0],
     ['a table is gone', (path) => unlinkSync(file(path, /ldb$/)), 0],
