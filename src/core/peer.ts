@@ -77,7 +77,7 @@ export class Peer implements Core {
     this.#stun = new TokenBucket(STUN_PER_S, STUN_PER_S, now)
     this.#beacon = config.lan ? new Beacon(random, now) : undefined
     this.#sessions = new Sessions({ crypto, random, identity, host: this.#sessionsHost() }, now)
-    this.#neighbours = new Neighbours(identity.peerId, random, this.#neighbourHost())
+    this.#neighbours = new Neighbours(identity.peerId, random, this.#neighbourHost(), now)
     this.#groups = new Groups({
       crypto,
       random,

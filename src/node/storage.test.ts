@@ -87,7 +87,11 @@ describe('a damaged store is set aside, said so, and what is whole in it recover
   const damages: readonly [string, (path: string) => void, least: number][] = [
     ['CURRENT is garbage', (path) => writeFileSync(join(path, 'CURRENT'), 'garbage'), RECORDS],
     ['CURRENT is empty', (path) => writeFileSync(join(path, 'CURRENT'), ''), RECORDS],
-    ['CURRENT points nowhere', (path) => writeFileSync(join(path, 'CURRENT'), 'MANIFEST-9\n'), RECORDS],
+    [
+      'CURRENT points nowhere',
+      (path) => writeFileSync(join(path, 'CURRENT'), 'MANIFEST-9\n'),
+      RECORDS,
+    ],
     ['CURRENT is gone', (path) => unlinkSync(join(path, 'CURRENT')), RECORDS],
     ['MANIFEST is damaged', (path) => flipMiddle(file(path, /^MANIFEST/)), RECORDS],
     ['MANIFEST is cut short', (path) => truncateSync(file(path, /^MANIFEST/), 20), RECORDS],

@@ -1,4 +1,5 @@
 import { TimerQueue } from '../collections/timer-queue.ts'
+import { TokenBucket } from '../collections/token-bucket.ts'
 import type { Bootstrap } from '../config.ts'
 import type { Random } from '../crypto.ts'
 import { MALFORMED } from '../errors.ts'
@@ -64,6 +65,9 @@ const RETRY_MAX_MS = 60_000
 /** What the app named is retried oftener: it may be the only way in. */
 const KEPT_RETRY_MAX_MS = 5_000
 const HEARSAY_TRIES_MAX = 4
+/** Guess: eight addresses of every peer of a network of 64, then one every quarter of a second. */
+const CANDIDATES_BURST = 512
+const CANDIDATES_PER_S = 4
 /** Two neighbours are enough to carry a first message. */
 const RELAYS_PER_DIAL = 2
 
@@ -73,14 +77,17 @@ export class Neighbours {
   readonly #host: NeighbourHost
   readonly #known = new KnownPeers()
   readonly #timers = new TimerQueue<string>()
+  /** Addresses that remotes named and that we may yet probe. */
+  readonly #candidates: TokenBucket
   readonly #anonymous = new Map<string, { address: LocalAddress; failures: number }>()
   readonly #remembered = new Map<PeerId, UnixMs>()
   #unannounced = new Set<PeerId>()
 
-  constructor(self: PeerId, random: Random, host: NeighbourHost) {
+  constructor(self: PeerId, random: Random, host: NeighbourHost, now: Instant) {
     this.#self = self
     this.#random = random
     this.#host = host
+    this.#candidates = new TokenBucket(CANDIDATES_PER_S, CANDIDATES_BURST, now)
   }
 
   /** Peers and addresses that the app named. */
@@ -250,12 +257,11 @@ export class Neighbours {
     const usable = addresses.filter(
       (address) => isDialable(address) && (isLoopbackNear || !isLoopback(address)),
     )
-    const known = this.#known.ensure(session.peer)
-    if (known !== undefined) this.#known.addAddresses(known, usable)
     if (session.path === 'lan') return
     for (const address of usable) {
       const endpoint = this.#endpoint(address)
-      if (endpoint !== undefined) session.tryRoute({ kind: 'udp', endpoint }, now)
+      if (endpoint === undefined || !this.#candidates.take(1, now)) continue
+      session.tryRoute({ kind: 'udp', endpoint }, now)
     }
   }
 

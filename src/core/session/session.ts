@@ -1,3 +1,4 @@
+import { TokenBucket } from '../collections/token-bucket.ts'
 import type { Crypto, Random } from '../crypto.ts'
 import type { Deadline, Instant, PathKind, PeerId, RejectCode } from '../io.ts'
 import { Transport, type TransportEvent } from '../transport/transport.ts'
@@ -58,6 +59,9 @@ const SILENT_PTOS = 3
 const QUIET_MS = 100
 /** Yield to other sessions after this many datagrams in one go. */
 const BURST_MAX = 64
+/** Guess: two networks' worth of addresses, then one every 10 s: seven probes of 40 bytes each. */
+const CANDIDATES_BURST = 16
+const CANDIDATES_PER_S = 0.1
 /** A sealed datagram inside RELAY: 9 bytes of frame and at most 25 of sealing. */
 const RELAYED_DATAGRAM_BYTES = DATAGRAM_BYTES_MAX - 9 - 25
 
@@ -75,6 +79,8 @@ export class Session implements SessionPort {
   readonly #replay = new ReplayWindow()
   readonly #paths = new Paths()
   readonly #keys = new KeyRing()
+  /** Addresses that the remote may still make us probe. */
+  readonly #candidates: TokenBucket
   /** Where the newest datagram came from. */
   #newest: SessionPath | undefined
   #state: 'up' | 'lost' | 'down' = 'up'
@@ -101,6 +107,7 @@ export class Session implements SessionPort {
       .subarray(0, 8)
     this.#random = options.random
     this.#host = options.host
+    this.#candidates = new TokenBucket(CANDIDATES_PER_S, CANDIDATES_BURST, now)
     this.#lastReceivedAt = now
     this.#pingedAt = now
     this.#transport = new Transport({ isInitiator: established.isInitiator })
@@ -196,7 +203,7 @@ export class Session implements SessionPort {
 
   /** Tries an address that the remote named as its own inside this session. */
   tryRoute(route: Route, now: Instant): void {
-    if (this.#paths.find(route) !== undefined) return
+    if (this.#paths.find(route) !== undefined || !this.#candidates.take(1, now)) return
     this.#pathFor(route, now, true)
     this.#host.touch(this)
   }
