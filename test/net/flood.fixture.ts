@@ -1,21 +1,25 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { MALFORMED } from '../../src/core/errors.ts'
 import type { PeerId } from '../../src/core/io.ts'
 import { mac1 } from '../../src/core/session/cookie.ts'
-import { encodeInitiatorHello, RUN_BYTES, TRANSPORT_ID_BYTES } from '../../src/core/session/handshake-payload.ts'
+import {
+  encodeInitiatorHello,
+  RUN_BYTES,
+  TRANSPORT_ID_BYTES,
+} from '../../src/core/session/handshake-payload.ts'
 import { Identity, publicKeyOf } from '../../src/core/session/identity.ts'
 import { NoiseHandshake } from '../../src/core/session/noise.ts'
 import { ascii, concat } from '../../src/core/wire/bytes.ts'
 import {
-  cidBytes,
   COOKIE_BYTES,
+  cidBytes,
   decodeHandshake,
   encodeInitiateIk,
   encodeInitiateXx,
   PROTOCOL_VERSION,
 } from '../../src/core/wire/datagram.ts'
-import { MALFORMED } from '../../src/core/errors.ts'
 import { systemRandom } from '../../src/crypto/random.ts'
 import { sodiumNative } from '../../src/crypto/sodium-native.ts'
 
@@ -35,12 +39,19 @@ function tell(type: string, fields: object = {}): void {
   console.log(JSON.stringify({ type, ...fields }))
 }
 
+/** Enough to be many; making one for each message would take longer than the flood. */
+const identities = Array.from(
+  { length: 64 },
+  () => new Identity(crypto, crypto.signingKeyPair(random.bytes(32))),
+)
+
 /** A first message that takes a cookie. */
 type Opening = (cookie: Uint8Array) => Uint8Array
 
 function makeOpening(source: number): Opening {
   const isIk = source % 2 === 0
-  const identity = new Identity(crypto, crypto.signingKeyPair(random.bytes(32)))
+  const identity = identities[source % identities.length]
+  if (identity === undefined) throw new Error('no identity')
   const noise = new NoiseHandshake({
     crypto,
     pattern: isIk ? 'IK' : 'XX',
@@ -54,7 +65,11 @@ function makeOpening(source: number): Opening {
     const message = noise.write(new Uint8Array(0))
     return (cookie) => encodeInitiateXx(source, message, cookie)
   }
-  const hello = encodeInitiatorHello(identity.publicKey, random.bytes(RUN_BYTES), random.bytes(TRANSPORT_ID_BYTES))
+  const hello = encodeInitiatorHello(
+    identity.publicKey,
+    random.bytes(RUN_BYTES),
+    random.bytes(TRANSPORT_ID_BYTES),
+  )
   const message = noise.write(hello)
   const mac = (covered: Uint8Array) => mac1(crypto, remote, covered)
   return (cookie) => encodeInitiateIk(source, message, mac, cookie)

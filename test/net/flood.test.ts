@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { fileURLToPath } from 'node:url'
 import { type TestContext, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { Encryption, network, type RemotePeer } from 'latica'
 import { Process } from './process.fixture.ts'
 import { Workspace } from './workspace.fixture.ts'
@@ -20,7 +20,9 @@ test('under 5,000 first messages/s a session that exists keeps its latency withi
   const program = workspace.program(new URL('peer.fixture.ts', import.meta.url))
   const given = { cluster: 'flood', secret: 'flood', lan: false, storage: false }
   const env = workspace.environment('home')
-  const target = new Process(t, 'target', [process.execPath, program, JSON.stringify(given)], { env })
+  const target = new Process(t, 'target', [process.execPath, program, JSON.stringify(given)], {
+    env,
+  })
   const { peer, port } = await target.tells('up')
   const flood = startFlood(t, { peer, port })
   const remote = await meet(t, peer, port)

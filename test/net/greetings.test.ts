@@ -33,34 +33,42 @@ async function bothHear(programs: readonly Process[]): Promise<void> {
   )
 }
 
-test("greetings as it stands, twice and given nothing: each prints the other's hello", LIMIT, async (t) => {
-  const workspace = new Workspace(t, 'linked')
-  const program = join(workspace.path, 'greetings.ts')
-  copyFileSync(PROGRAM, program)
-  const run = runner(t)
-  const startedAt = performance.now()
-  await bothHear(['ann', 'ben'].map((home) => run(workspace, program, home)))
-  t.diagnostic(`from start to greeted: ${Math.round(performance.now() - startedAt)} ms`)
-})
+test(
+  "greetings as it stands, twice and given nothing: each prints the other's hello",
+  LIMIT,
+  async (t) => {
+    const workspace = new Workspace(t, 'linked')
+    const program = join(workspace.path, 'greetings.ts')
+    copyFileSync(PROGRAM, program)
+    const run = runner(t)
+    const startedAt = performance.now()
+    await bothHear(['ann', 'ben'].map((home) => run(workspace, program, home)))
+    t.diagnostic(`from start to greeted: ${Math.round(performance.now() - startedAt)} ms`)
+  },
+)
 
-test("greetings that are given one address alone: each prints the other's hello", LIMIT, async (t) => {
-  const workspace = new Workspace(t, 'linked')
-  const port = await freePort()
-  const variant = (name: string, options: string) => {
-    const text = readFileSync(PROGRAM, 'utf8')
-    const changed = text.replace('signingKeys })', `signingKeys, lan: false, ${options} })`)
-    assert.notEqual(changed, text)
-    const path = join(workspace.path, `${name}.ts`)
-    writeFileSync(path, changed)
-    return path
-  }
-  const programs = [
-    variant('ann', `port: ${port}`),
-    variant('ben', `peers: ['127.0.0.1:${port}']`),
-  ]
-  const run = runner(t)
-  await bothHear(programs.map((program, i) => run(workspace, program, `home${i}`)))
-})
+test(
+  "greetings that are given one address alone: each prints the other's hello",
+  LIMIT,
+  async (t) => {
+    const workspace = new Workspace(t, 'linked')
+    const port = await freePort()
+    const variant = (name: string, options: string) => {
+      const text = readFileSync(PROGRAM, 'utf8')
+      const changed = text.replace('signingKeys })', `signingKeys, lan: false, ${options} })`)
+      assert.notEqual(changed, text)
+      const path = join(workspace.path, `${name}.ts`)
+      writeFileSync(path, changed)
+      return path
+    }
+    const programs = [
+      variant('ann', `port: ${port}`),
+      variant('ben', `peers: ['127.0.0.1:${port}']`),
+    ]
+    const run = runner(t)
+    await bothHear(programs.map((program, i) => run(workspace, program, `home${i}`)))
+  },
+)
 
 async function freePort(): Promise<number> {
   const socket = createSocket('udp4').bind(0)

@@ -60,7 +60,11 @@ test('32 real peers that know one of them all meet, and each publish reaches eve
     )
     assert.deepEqual(new Map(got), new Map(expected as [string, number][]))
   }
-  for (const { told } of all) assert.deepEqual(told.filter(({ type }) => type === 'error'), [])
+  for (const { told } of all)
+    assert.deepEqual(
+      told.filter(({ type }) => type === 'error'),
+      [],
+    )
 })
 
 function memory(reports: readonly Told[]): string {

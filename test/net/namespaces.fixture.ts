@@ -64,7 +64,7 @@ export class Host {
 }
 
 /** A switch: every host gets `eth0` with the address given for it, on one link. */
-export function bridged(t: TestContext, hosts: readonly (readonly [Host, string])[]): void {
+export function bridged(t: TestContext, hosts: readonly (readonly [Host, string])[]): Host {
   const bridge = new Host(t, 'bridge')
   bridge.ip('link', 'add', 'br0', 'type', 'bridge')
   bridge.ip('link', 'set', 'br0', 'up')
@@ -73,10 +73,11 @@ export function bridged(t: TestContext, hosts: readonly (readonly [Host, string]
     bridge.ip('link', 'set', `port${i}`, 'master', 'br0')
     host.ip('route', 'add', 'default', 'dev', 'eth0')
   }
+  return bridge
 }
 
 /** A router: each host is alone on a link, 198.18.n.2/24 (RFC 2544), and reaches the others over it. */
-export function routed(t: TestContext, hosts: readonly Host[]): void {
+export function routed(t: TestContext, hosts: readonly Host[]): Host {
   const router = new Host(t, 'router')
   router.setting('net/ipv4/ip_forward', '1')
   for (const [i, host] of hosts.entries()) {
@@ -84,6 +85,7 @@ export function routed(t: TestContext, hosts: readonly Host[]): void {
     host.cable('eth0', `${net}.2/24`, router, `port${i}`, `${net}.1/24`)
     host.ip('route', 'add', 'default', 'via', `${net}.1`)
   }
+  return router
 }
 
 const alive = new Set<string>()

@@ -12,7 +12,9 @@ const NOBODY = 65_534
 function asOrdinaryUser(t: TestContext) {
   const isRoot = process.getuid?.() === 0
   const before = namespacesMissing === false ? new Host(t, 'no-root').prefix : []
-  const asNobody = isRoot ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : []
+  const asNobody = isRoot
+    ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups']
+    : []
   const own = (folder: string) => {
     if (isRoot) chownSync(folder, NOBODY, NOBODY)
   }

@@ -6,11 +6,9 @@ import type { TestContext } from 'node:test'
 /** How long a line may take: far above what it takes, so that only what never comes fails. */
 const PATIENCE_MS = 25_000
 
-export interface Told {
-  readonly type: string
-  // biome-ignore lint/suspicious/noExplicitAny: what a programme tells is checked by the test that asks.
-  readonly [field: string]: any
-}
+/** A line of JSON with a `type`: the test that asked for it checks the rest. */
+// biome-ignore lint/suspicious/noExplicitAny: see above.
+export type Told = any
 
 /**
  * A real process that is awaited by what it prints and ends with the test. Lines that are JSON objects
@@ -78,6 +76,10 @@ export class Process {
 
   command(command: string, fields: Readonly<Record<string, unknown>> = {}): void {
     this.#child.stdin?.write(`${JSON.stringify({ command, ...fields })}\n`)
+  }
+
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#child.kill(name)
   }
 
   async exit(): Promise<number | null> {

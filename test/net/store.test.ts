@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
-import { truncateSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { Process } from './process.fixture.ts'
@@ -121,21 +129,25 @@ test('a store that a killed process left is whole', LIMIT, async (t) => {
   )
 })
 
-test('a second process on a store is refused with ELOCKED, and the first does not notice', LIMIT, async (t) => {
-  const { start, workspace } = peers(t)
-  const options = { storage: join(workspace.path, 'store') }
-  const first = start('first', options)
-  await first.tells('up')
-  const second = start('second', options)
-  const { code, message, help } = await second.tells('refused')
-  assert.equal(code, 'ELOCKED')
-  assert.match(message, /in use by another process/)
-  assert.match(help, /`storage` folder/)
-  assert.equal(await second.exit(), 1)
-  first.command('close')
-  assert.equal(await first.exit(), 0)
-  assert.equal(first.errors, '')
-})
+test(
+  'a second process on a store is refused with ELOCKED, and the first does not notice',
+  LIMIT,
+  async (t) => {
+    const { start, workspace } = peers(t)
+    const options = { storage: join(workspace.path, 'store') }
+    const first = start('first', options)
+    await first.tells('up')
+    const second = start('second', options)
+    const { code, message, help } = await second.tells('refused')
+    assert.equal(code, 'ELOCKED')
+    assert.match(message, /in use by another process/)
+    assert.match(help, /`storage` folder/)
+    assert.equal(await second.exit(), 1)
+    first.command('close')
+    assert.equal(await first.exit(), 0)
+    assert.equal(first.errors, '')
+  },
+)
 
 function peers(t: TestContext) {
   const workspace = new Workspace(t, 'linked')
