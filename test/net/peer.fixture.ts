@@ -67,7 +67,8 @@ await socket.close()
 async function obey(command: string, fields: { text: string; everyMs: number }): Promise<void> {
   switch (command) {
     case 'say':
-      for (const peer of room?.peers.values() ?? []) await peer.emit('text', fields.text)
+      // Whoever comes while we wait is not meant.
+      for (const peer of [...(room?.peers.values() ?? [])]) await peer.emit('text', fields.text)
       return tell('said')
     case 'publish':
       await room?.emit('text', fields.text)
