@@ -18,9 +18,26 @@ export const CALLS_PER_PEER_MAX = 256
 const MESSAGE_CHARACTERS_MAX = 1_000
 const ANSWER_CODES = ['ENOHANDLER', 'EBUSY'] as const
 
-interface Running {
+/** A call that its handler works on. The signal is made when the handler asks for it: few do. */
+class Running {
   readonly peer: PeerId
-  readonly abort: AbortController
+  #cancelled: LaticaError | undefined
+  #abort: AbortController | undefined
+
+  constructor(peer: PeerId) {
+    this.peer = peer
+  }
+
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController()
+    if (this.#cancelled !== undefined) this.#abort.abort(this.#cancelled)
+    return this.#abort.signal
+  }
+
+  cancel(): void {
+    this.#cancelled = new LaticaError('EABORTED')
+    this.#abort?.abort(this.#cancelled)
+  }
 }
 
 /** Answers what remotes call in one subcluster. It decides who answers, not who may ask. */
@@ -57,7 +74,7 @@ export class Calls {
   }
 
   cancel(call: Handle): void {
-    this.#running.get(call)?.abort.abort(new LaticaError('EABORTED'))
+    this.#running.get(call)?.cancel()
     this.#running.delete(call)
   }
 
@@ -74,12 +91,17 @@ export class Calls {
   }
 
   async #run(event: CallEvent, handler: Handler, argument: unknown, peer: unknown): Promise<void> {
-    const abort = new AbortController()
-    this.#running.set(event.call, { peer: event.peer, abort })
+    const running = new Running(event.peer)
+    this.#running.set(event.call, running)
     let ok = true
     let value: Uint8Array
     try {
-      const result = await handler(argument, { peer, signal: abort.signal })
+      const result = await handler(argument, {
+        peer,
+        get signal() {
+          return running.signal
+        },
+      })
       value = checkValue(
         result,
         `what the handler of ${JSON.stringify(event.name)} returned`,

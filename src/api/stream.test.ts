@@ -73,13 +73,14 @@ test('a write gives no more than the peer takes, and waits for the rest', async 
 test('bytes are taken from the peer when they are read, not before', async () => {
   const setup = await setUp()
   const { readable } = await openStream(setup)
-  setup.host.emit({ type: 'data', stream: 2, data: Uint8Array.of(1, 2) })
-  setup.host.emit({ type: 'data', stream: 2, data: Uint8Array.of(3) })
+  setup.host.emit({ type: 'data', stream: 2, data: new Uint8Array(3_000).fill(1) })
+  setup.host.emit({ type: 'data', stream: 2, data: new Uint8Array(2_000).fill(2) })
   await settled()
   assert.equal(setup.host.all('consume').length, 0)
   const reader = readable.getReader()
-  assert.deepEqual((await reader.read()).value, Uint8Array.of(1, 2, 3))
-  assert.deepEqual(setup.host.last('consume'), { type: 'consume', stream: 2, bytes: 3 })
+  const first = (await reader.read()).value
+  assert.deepEqual([first?.length, first?.[2_999], first?.[3_000]], [5_000, 1, 2])
+  assert.deepEqual(setup.host.last('consume'), { type: 'consume', stream: 2, bytes: 5_000 })
   const next = reader.read()
   setup.host.emit({ type: 'data', stream: 2, data: new Uint8Array(100_000) })
   assert.equal((await next).value?.length, 65_536)
@@ -87,6 +88,24 @@ test('bytes are taken from the peer when they are read, not before', async () =>
   assert.equal((await reader.read()).value?.length, 34_464)
   setup.host.emit({ type: 'ended', stream: 2 })
   assert.equal((await reader.read()).done, true)
+})
+
+test('the peer is told of reading in steps of 4 KiB, and of the rest at the end', async () => {
+  const setup = await setUp()
+  const { readable } = await openStream(setup)
+  const reader = readable.getReader()
+  const consumed = () => setup.host.all('consume').map(({ bytes }) => bytes)
+  const read = async (sizeBytes: number) => {
+    setup.host.emit({ type: 'data', stream: 2, data: new Uint8Array(sizeBytes) })
+    assert.equal((await reader.read()).value?.length, sizeBytes)
+  }
+  await read(4_095)
+  assert.deepEqual(consumed(), [])
+  await read(1)
+  assert.deepEqual(consumed(), [4_096])
+  await read(9)
+  setup.host.emit({ type: 'ended', stream: 2 })
+  assert.deepEqual(consumed(), [4_096, 9])
 })
 
 test('a reader with its own buffer is served too, also at the end', async () => {
@@ -153,12 +172,12 @@ test('what is no Uint8Array is refused, and the stream with it', async () => {
 test('cancelling the reading throws away what comes, so that writing goes on', async () => {
   const setup = await setUp()
   const { readable, writable } = await openStream(setup)
-  setup.host.emit({ type: 'data', stream: 2, data: new Uint8Array(5) })
+  setup.host.emit({ type: 'data', stream: 2, data: new Uint8Array(5_000) })
   await readable.cancel()
-  setup.host.emit({ type: 'data', stream: 2, data: new Uint8Array(7) })
+  setup.host.emit({ type: 'data', stream: 2, data: new Uint8Array(7_000) })
   assert.deepEqual(
     setup.host.all('consume').map(({ bytes }) => bytes),
-    [5, 7],
+    [5_000, 7_000],
   )
   await writable.getWriter().write(new Uint8Array(3))
   assert.equal(setup.host.all('reset').length, 0)

@@ -8,6 +8,11 @@ export type StreamEvent = Extract<PeerEvent, { type: 'data' | 'ended' | 'broken'
 
 /** What one read takes at most: large enough that the cost of a promise is small against it. */
 const CHUNK_BYTES_MAX = 65_536
+/**
+ * Reading is told to the peer in steps of this: a command for each datagram would cost as much as
+ * opening it. As many streams as may be open at once hold back half the session's window together.
+ */
+const CONSUME_BYTES = 4_096
 /** Written but not yet taken by the peer, before `writer.ready` makes the writer wait. */
 const WRITE_QUEUE_BYTES = 65_536
 
@@ -28,6 +33,8 @@ export class MemberStream implements PeerStream {
   readonly #forget: () => void
   readonly #received: Uint8Array[] = []
   #credit = 0
+  /** Bytes read and not yet told to the peer. */
+  #consumedBytes = 0
   #isRemoteDone = false
   #isLocalDone = false
   #isDiscarding = false
@@ -98,6 +105,7 @@ export class MemberStream implements PeerStream {
         return
       case 'ended':
         this.#isRemoteDone = true
+        this.#consume(0)
         this.#feed()
         this.#settle()
         return
@@ -148,7 +156,12 @@ export class MemberStream implements PeerStream {
   }
 
   #consume(bytes: number): void {
-    this.#host.command({ type: 'consume', stream: this.#handle, bytes })
+    this.#consumedBytes += bytes
+    if (this.#consumedBytes < CONSUME_BYTES && !this.#isRemoteDone) return
+    const consumedBytes = this.#consumedBytes
+    this.#consumedBytes = 0
+    if (consumedBytes > 0)
+      this.#host.command({ type: 'consume', stream: this.#handle, bytes: consumedBytes })
   }
 
   /** The programme reads no more. What comes is thrown away, so that our own writing can go on. */

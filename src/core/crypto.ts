@@ -15,6 +15,8 @@ export interface Crypto {
   hash(size: number, parts: readonly Uint8Array[], key?: Uint8Array): Uint8Array
   /** ChaCha20-Poly1305 (RFC 8439): 32-byte key, 12-byte nonce. Result: plain.length + 16. */
   seal(key: Uint8Array, nonce: Uint8Array, plain: Uint8Array, aad: Uint8Array): Uint8Array
+  /** `header`, then `plain` sealed with the header as additional data: a datagram in one piece. */
+  sealAfter(key: Uint8Array, nonce: Uint8Array, plain: Uint8Array, header: Uint8Array): Uint8Array
   /** Opens what `seal` made; undefined when it is not authentic. */
   open(
     key: Uint8Array,

@@ -128,18 +128,9 @@ export class Peer implements Core {
 
   deadline(): Deadline | undefined {
     if (this.#isClosed) return undefined
-    let first: Deadline | undefined
-    const deadlines = [
-      this.#sessions.deadline(),
-      this.#neighbours.deadline(),
-      this.#groups.deadline(),
-      this.#sockets.size > 0 ? this.#beacon?.deadline() : undefined,
-    ]
-    for (const deadline of deadlines) {
-      if (deadline !== undefined && (first === undefined || deadline.at < first.at))
-        first = deadline
-    }
-    return first
+    let first = earlier(this.#sessions.deadline(), this.#neighbours.deadline())
+    first = earlier(first, this.#groups.deadline())
+    return this.#sockets.size > 0 ? earlier(first, this.#beacon?.deadline()) : first
   }
 
   snapshot(): Snapshot {
@@ -402,4 +393,8 @@ export class Peer implements Core {
       store: (key, value) => this.#output({ type: 'store', key, value }),
     }
   }
+}
+
+function earlier(a: Deadline | undefined, b: Deadline | undefined): Deadline | undefined {
+  return a === undefined || (b !== undefined && b.at < a.at) ? b : a
 }

@@ -12,6 +12,8 @@ import {
   XNONCE_BYTES,
 } from './sizes.ts'
 
+type Aead = 'seal' | 'sealAfter' | 'open' | 'xseal' | 'xopen'
+
 /** The Crypto port over libsodium in WebAssembly, for browsers and wherever no native addon runs. */
 export async function libsodiumWrappers(): Promise<Crypto> {
   await sodium.ready
@@ -27,13 +29,15 @@ export async function libsodiumWrappers(): Promise<Crypto> {
   }
 }
 
-function aead(): Pick<Crypto, 'seal' | 'open' | 'xseal' | 'xopen'> {
+function aead(): Pick<Crypto, Aead> {
+  const seal: Crypto['seal'] = (key, nonce, plain, aad) => {
+    requireBytes('key', key, KEY_BYTES)
+    requireBytes('nonce', nonce, NONCE_BYTES)
+    return sodium.crypto_aead_chacha20poly1305_ietf_encrypt(plain, aad, null, nonce, key)
+  }
   return {
-    seal(key, nonce, plain, aad) {
-      requireBytes('key', key, KEY_BYTES)
-      requireBytes('nonce', nonce, NONCE_BYTES)
-      return sodium.crypto_aead_chacha20poly1305_ietf_encrypt(plain, aad, null, nonce, key)
-    },
+    seal,
+    sealAfter: (key, nonce, plain, header) => concat(header, seal(key, nonce, plain, header)),
     open(key, nonce, sealed, aad) {
       requireBytes('key', key, KEY_BYTES)
       requireBytes('nonce', nonce, NONCE_BYTES)
@@ -58,7 +62,7 @@ function aead(): Pick<Crypto, 'seal' | 'open' | 'xseal' | 'xopen'> {
   }
 }
 
-function curves(): Omit<Crypto, 'hash' | 'seal' | 'open' | 'xseal' | 'xopen' | 'equal'> {
+function curves(): Omit<Crypto, Aead | 'hash' | 'equal'> {
   return {
     agreementKeyPair(secret) {
       requireBytes('secret', secret, KEY_BYTES)

@@ -3,6 +3,7 @@ import type {
   Command,
   Core,
   Deadline,
+  Endpoint,
   Input,
   Instant,
   Output,
@@ -139,7 +140,7 @@ export class Driver {
         const input = this.#inputs.shift()
         if (input === undefined) break
         const { clock } = this.#options
-        this.#traced((at) => ({ type: 'input', at, input }))
+        if (this.trace !== undefined) this.#traced((at) => ({ type: 'input', at, input }))
         this.#core.handle(input, clock.now(), clock.wall())
         this.#drain()
         this.#tell()
@@ -161,16 +162,16 @@ export class Driver {
     for (;;) {
       const output = this.#core.poll()
       if (output === undefined) return
-      this.#traced((at) => ({ type: 'output', at, output }))
+      if (this.trace !== undefined) this.#traced((at) => ({ type: 'output', at, output }))
       this.#perform(output)
     }
   }
 
   #perform(output: Output): void {
-    const { transport, storage } = this.#options
+    const { storage } = this.#options
     switch (output.type) {
       case 'transmit':
-        this.#guardPort('transport', () => transport.send(output.to, output.data))
+        this.#send(output.to, output.data)
         return
       case 'store':
         this.#guardPort('storage', () => this.#follow(storage.write(output.key, output.value)))
@@ -180,6 +181,15 @@ export class Driver {
         return
       case 'event':
         this.#events.push(output.event)
+    }
+  }
+
+  /** Without a closure, which every datagram would pay for. */
+  #send(to: Endpoint, data: Uint8Array): void {
+    try {
+      this.#options.transport.send(to, data)
+    } catch (error) {
+      this.#options.onPortError(error, 'transport')
     }
   }
 

@@ -27,6 +27,10 @@ const FAULTY: Readonly<Record<string, Partial<Crypto>>> = {
     xseal: (key, nonce, plain) => good.xseal(key, nonce, plain, new Uint8Array(0)),
     xopen: (key, nonce, sealed) => good.xopen(key, nonce, sealed, new Uint8Array(0)),
   },
+  'seals a header without authenticating it': {
+    sealAfter: (key, nonce, plain, header) =>
+      Uint8Array.from([...header, ...good.seal(key, nonce, plain, new Uint8Array(0))]),
+  },
   'throws at short input': {
     open: (key, nonce, sealed, aad) => {
       if (sealed.length < 16) throw new RangeError('too short')

@@ -84,6 +84,7 @@ export const CRYPTO_CHECKS: readonly CryptoCheck[] = [
     title: 'XChaCha20-Poly1305 meets its draft',
     run: (crypto) => checkAead(crypto.xseal, crypto.xopen, VECTORS.xchacha20Poly1305),
   },
+  { title: 'sealAfter gives the header and what seal makes of the rest', run: checkSealAfter },
   { title: 'bytes of any length from a remote are refused, not thrown at', run: checkOddLengths },
   { title: 'sizes that only the caller can get wrong throw', run: checkCallerFaults },
   { title: 'equal tells equal bytes from others', run: checkEqual },
@@ -219,6 +220,21 @@ function checkAead(seal: Crypto['seal'], open: Crypto['open'], vector: Aead): vo
   assert.equal(hex(open(key, nonce, empty, EMPTY)), '')
 }
 
+function checkSealAfter(crypto: Crypto): void {
+  const [key, nonce] = [counting(32), counting(12)]
+  for (const [headerBytes, plainBytes] of [
+    [0, 0],
+    [9, 0],
+    [6, 1],
+    [5, 1171],
+  ] as const) {
+    const [header, plain] = [counting(headerBytes), counting(plainBytes)]
+    const whole = crypto.sealAfter(key, nonce, plain, header)
+    crypto.sealAfter(key, nonce, new Uint8Array(plainBytes), header)
+    assert.equal(toHex(whole), toHex(header) + toHex(crypto.seal(key, nonce, plain, header)))
+  }
+}
+
 function checkOddLengths(crypto: Crypto): void {
   const key = counting(32)
   const signing = crypto.signingKeyPair(key)
@@ -243,6 +259,8 @@ function checkCallerFaults(crypto: Crypto): void {
     () => crypto.hash(32, [], counting(65)),
     () => crypto.seal(counting(31), counting(12), EMPTY, EMPTY),
     () => crypto.seal(key, counting(24), EMPTY, EMPTY),
+    () => crypto.sealAfter(counting(31), counting(12), EMPTY, EMPTY),
+    () => crypto.sealAfter(key, counting(24), EMPTY, EMPTY),
     () => crypto.open(counting(31), counting(12), counting(16), EMPTY),
     () => crypto.open(key, counting(11), counting(16), EMPTY),
     () => crypto.xseal(key, counting(12), EMPTY, EMPTY),

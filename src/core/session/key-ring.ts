@@ -43,8 +43,9 @@ export class KeyRing {
   }
 
   open(cid: number, datagram: Uint8Array, highestReceived: number) {
-    const generation = this.#generations.find((candidate) => candidate.localCid === cid)
-    return generation?.keys.open(datagram, highestReceived)
+    for (const { localCid, keys } of this.#generations)
+      if (localCid === cid) return keys.open(datagram, highestReceived)
+    return undefined
   }
 
   seal(number: number, largestAcked: number, frames: Uint8Array, now: Instant): Uint8Array {

@@ -13,6 +13,8 @@ export function numberLength(number: number, largestAcked: number): NumberLength
   return 4
 }
 
+const WINDOWS = { 1: 2 ** 8, 2: 2 ** 16, 3: 2 ** 24, 4: 2 ** 32 } as const
+
 /**
  * The whole number nearest to the one after `highest` (−1: none) with these low bytes (RFC 9000 A.3);
  * undefined when it would not be a safe integer.
@@ -22,7 +24,7 @@ export function expandNumber(
   length: NumberLength,
   highest: number,
 ): number | undefined {
-  const window = 2 ** (8 * length)
+  const window = WINDOWS[length]
   const half = window / 2
   const expected = highest + 1
   let number = expected - (expected % window) + truncated

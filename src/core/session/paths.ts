@@ -1,7 +1,7 @@
 import type { Random } from '../crypto.ts'
 import type { Instant, PathKind } from '../io.ts'
 import { classifyHost } from '../wire/address.ts'
-import { type Route, routeKey } from './route.ts'
+import { isSameRoute, type Route, routeKey } from './route.ts'
 
 /**
  * The ways one session can take. It decides which routes are proved, how often an unproved one is
@@ -46,10 +46,13 @@ export class Paths {
   }
 
   find(route: Route): SessionPath | undefined {
+    const active = this.#active
+    if (active !== undefined && isSameRoute(active.route, route)) return active
     return this.#byKey.get(routeKey(route))
   }
 
   byNumber(number: number): SessionPath | undefined {
+    if (this.#active?.number === number) return this.#active
     for (const path of this.#byKey.values()) if (path.number === number) return path
     return undefined
   }

@@ -19,6 +19,14 @@ export function routeKey(route: Route): string {
   return route.kind === 'udp' ? endpointKey(route.endpoint) : `${route.via}>${route.prefix}`
 }
 
+/** Whether both have the same key, without making text of it for every datagram. */
+export function isSameRoute(a: Route, b: Route): boolean {
+  if (a.kind === 'relay') return b.kind === 'relay' && a.via === b.via && a.prefix === b.prefix
+  if (b.kind === 'relay') return false
+  const { socket, host, port } = a.endpoint
+  return socket === b.endpoint.socket && port === b.endpoint.port && host === b.endpoint.host
+}
+
 export function endpointKey(endpoint: Endpoint): string {
   return `${endpoint.socket}|${endpoint.host}|${endpoint.port}`
 }

@@ -62,19 +62,15 @@ export class SealedKeys {
     assert(number > send.last && Number.isSafeInteger(number), 'packet numbers rise')
     send.last = number
     send.first ??= number
-    const headerBytes = 1 + DESTINATION_BYTES + numberBytes
-    const datagram = new Uint8Array(headerBytes + frames.length + TAG_BYTES)
-    datagram[0] = SEALED | (send.phase === 1 ? PHASE_BIT : 0) | (numberBytes - 1)
-    datagram.set(destination, 1)
+    const header = new Uint8Array(1 + DESTINATION_BYTES + numberBytes)
+    header[0] = SEALED | (send.phase === 1 ? PHASE_BIT : 0) | (numberBytes - 1)
+    header.set(destination, 1)
     let rest = number
-    for (let at = headerBytes - 1; at > DESTINATION_BYTES; at--) {
-      datagram[at] = rest % 0x100
+    for (let at = header.length - 1; at > DESTINATION_BYTES; at--) {
+      header[at] = rest % 0x100
       rest = Math.floor(rest / 0x100)
     }
-    const header = datagram.subarray(0, headerBytes)
-    const sealed = this.#crypto.seal(send.key, this.#nonceOf(number), frames, header)
-    datagram.set(sealed, headerBytes)
-    return datagram
+    return this.#crypto.sealAfter(send.key, this.#nonceOf(number), frames, header)
   }
 
   /**

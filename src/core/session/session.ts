@@ -230,7 +230,6 @@ export class Session implements SessionPort {
       this.#newest = path
       this.#follow(now)
     }
-    this.settle(now)
   }
 
   /** The host slept, or its own addresses changed: find out at once who is still there. */
@@ -242,7 +241,6 @@ export class Session implements SessionPort {
     this.#probeGapMs = LOST_PROBE_MIN_MS
     this.#transport.ping()
     this.#transport.wake()
-    this.settle(now)
   }
 
   /** Says good-bye. */
@@ -257,39 +255,25 @@ export class Session implements SessionPort {
 
   deadline(): Deadline | undefined {
     if (this.#state === 'down') return undefined
-    const times: [number | undefined, string][] = [
-      [this.#paths.nextProbeAt(), 'path probe'],
-      [this.#silentAt, 'answer due'],
-      [this.#finish?.nextAt, 'handshake finish'],
-    ]
-    if (this.#state === 'lost') {
-      times.push([this.#probeAt, 'lost probe'])
-    } else {
-      const transport = this.#transport.deadline()
-      if (transport !== undefined) times.push([transport.at, transport.reason])
-      times.push([this.#keepaliveAt(), 'keepalive'])
-    }
-    let first: Deadline | undefined
-    for (const [at, reason] of times) {
-      if (at !== undefined && (first === undefined || at < first.at)) {
-        first = { at: at as Instant, reason }
-      }
-    }
-    return first
+    let first = earlier(undefined, this.#paths.nextProbeAt(), 'path probe')
+    first = earlier(first, this.#silentAt, 'answer due')
+    first = earlier(first, this.#finish?.nextAt, 'handshake finish')
+    if (this.#state === 'lost') return earlier(first, this.#probeAt, 'lost probe')
+    const transport = this.#transport.deadline()
+    first = earlier(first, transport?.at, transport?.reason ?? '')
+    return earlier(first, this.#keepaliveAt(), 'keepalive')
   }
 
   onDeadline(now: Instant): void {
     if (this.#state === 'down') return
     if (this.#state === 'lost') this.#probeLost(now)
     else this.#checkLiveness(now)
-    this.settle(now)
   }
 
   /** Sends and reports whatever is due. */
   settle(now: Instant): void {
     if (this.#state === 'down') return
     this.#probePaths(now)
-    if (this.#state === 'up') this.#flush(now)
     for (;;) {
       const event = this.#transport.poll()
       if (event === undefined) break
@@ -491,6 +475,15 @@ export class Session implements SessionPort {
     this.#state = 'down'
     this.#host.event(this, { type: 'down', why }, now)
   }
+}
+
+function earlier(
+  first: Deadline | undefined,
+  at: number | undefined,
+  reason: string,
+): Deadline | undefined {
+  if (at === undefined || (first !== undefined && first.at <= at)) return first
+  return { at: at as Instant, reason }
 }
 
 function isEqual(a: Uint8Array, b: Uint8Array): boolean {

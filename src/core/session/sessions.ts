@@ -42,7 +42,7 @@ export class Sessions {
   readonly #handshakes: Handshakes
   readonly #table = new SessionTable()
   readonly #timers = new TimerQueue<PeerId>()
-  #dirty = new Set<Session>()
+  readonly #dirty = new Set<Session>()
 
   constructor(
     options: { crypto: Crypto; random: Random; identity: Identity; host: SessionsHost },
@@ -155,15 +155,13 @@ export class Sessions {
 
   /** Sends and reports all that is due in the sessions that were touched. */
   settle(now: Instant): void {
-    while (this.#dirty.size > 0) {
-      const touched = this.#dirty
-      this.#dirty = new Set()
-      for (const session of touched) {
-        if (this.#table.with(session.peer) !== session) continue
-        session.settle(now)
-        const next = session.deadline()
-        this.#timers.set(session.peer, next?.at, next?.reason ?? '')
-      }
+    // Those touched meanwhile join at the end of the set, and so of this loop.
+    for (const session of this.#dirty) {
+      this.#dirty.delete(session)
+      if (this.#table.with(session.peer) !== session) continue
+      session.settle(now)
+      const next = session.deadline()
+      this.#timers.set(session.peer, next?.at, next?.reason ?? '')
     }
   }
 

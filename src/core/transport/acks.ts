@@ -1,6 +1,14 @@
 import { ACK_RANGES_MAX, type NumberRange, writeAck } from '../wire/frames.ts'
 import type { Carried } from './carried.ts'
-import { ACK_DELAY_MS, ACK_EVERY, ACK_PING_DATAGRAMS, ACK_PING_RANGES } from './limits.ts'
+import {
+  ACK_DELAY_MS,
+  ACK_EVERY,
+  ACK_EVERY_MAX,
+  ACK_PING_DATAGRAMS,
+  ACK_PING_RANGES,
+  ACK_RUN_DATAGRAMS,
+  ACK_RUN_DELAY_MS,
+} from './limits.ts'
 import type { OutgoingDatagram } from './outgoing-datagram.ts'
 import { RangeSet } from './ranges.ts'
 
@@ -9,14 +17,16 @@ const FIRST_RANGE_BYTES = 26
 const RANGE_BYTES = 16
 
 /**
- * Which datagrams arrived, and when to say so (RFC 9000 §13.2): at every second that asks for it,
- * within 25 ms of the first, at once when one is missing or comes late. Remembers 32 ranges.
+ * Which datagrams arrived, and when to say so (RFC 9000 §13.2): at every second that asks for it, more
+ * rarely while none is missing for long, within 25 ms of the first, at once when one is missing or comes late. Remembers 32 ranges.
  */
 export class Acks {
   readonly #received = new RangeSet()
   #largestAt = 0
   /** Ack-eliciting datagrams that no ACK has covered. */
   #unreported = 0
+  /** Ack-eliciting datagrams since the last gap. */
+  #run = 0
   /** When an ACK must leave; infinity for never. */
   dueAt = Number.POSITIVE_INFINITY
   /** ACK-only datagrams since the last that asked for an acknowledgement itself. */
@@ -31,8 +41,11 @@ export class Acks {
     if (!isEliciting) return
     this.#unreported++
     const isInOrder = number === previous + 1
-    const isUrgent = !isInOrder || this.#unreported >= ACK_EVERY
-    this.dueAt = Math.min(this.dueAt, isUrgent ? now : now + ACK_DELAY_MS)
+    this.#run = isInOrder ? this.#run + 1 : 0
+    const every = Math.min(ACK_EVERY_MAX, ACK_EVERY + Math.floor(this.#run / ACK_RUN_DATAGRAMS))
+    const isUrgent = !isInOrder || this.#unreported >= every
+    const delayMs = every > ACK_EVERY ? ACK_RUN_DELAY_MS : ACK_DELAY_MS
+    this.dueAt = Math.min(this.dueAt, isUrgent ? now : now + delayMs)
   }
 
   /** Something to report, due or not. */

@@ -52,6 +52,15 @@ export const FRAGMENT_BYTES_MIN = 64
 export const ACK_DELAY_MS = 25
 /** RFC 9000 §13.2.2: acknowledge at least every second ack-eliciting datagram. */
 export const ACK_EVERY = 2
+/**
+ * A long run without a gap means a large window, of which an ACK for each pair would take a third of
+ * the processor (docs/benchmarks.md). After each run of this length one datagram more shares an ACK, up
+ * to the most. Guesses; RFC 9000 §13.2.2 leaves room for it.
+ */
+export const ACK_RUN_DATAGRAMS = 64
+export const ACK_EVERY_MAX = 8
+/** In such a run the last few of a flight are not kept waiting: their sender may wait for room. */
+export const ACK_RUN_DELAY_MS = 1
 /** Ranges and ACK-only datagrams after which one carries a PING (RFC 9000 §13.2.4). Guesses. */
 export const ACK_PING_RANGES = 8
 export const ACK_PING_DATAGRAMS = 32
