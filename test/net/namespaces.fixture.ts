@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import type { TestContext } from 'node:test'
+import { undoAfter } from './undo.fixture.ts'
 
 /**
  * Hosts, links and bridges of our own: network namespaces of the Linux kernel. Nothing here has an
@@ -29,8 +30,7 @@ export class Host {
     this.name = name
     this.#namespace = `${prefix()}-${name}-${counter++}`
     ip('netns', 'add', this.#namespace)
-    alive.add(this.#namespace)
-    t.after(() => remove(this.#namespace))
+    undoAfter(t, () => ip('netns', 'del', this.#namespace))
     ip('-n', this.#namespace, 'link', 'set', 'lo', 'up')
   }
 
@@ -88,20 +88,10 @@ export function routed(t: TestContext, hosts: readonly Host[]): Host {
   return router
 }
 
-const alive = new Set<string>()
 let counter = 0
-// A test file that is stopped from outside runs no hooks.
-process.once('exit', () => {
-  for (const namespace of alive) remove(namespace)
-})
 
 function prefix(): string {
   return `latica-test-${process.pid}`
-}
-
-function remove(namespace: string): void {
-  if (!alive.delete(namespace)) return
-  ip('netns', 'del', namespace)
 }
 
 function ip(...words: string[]): void {

@@ -14,6 +14,7 @@ import { basename, join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { transformSync } from 'esbuild'
+import { undoAfter } from './undo.fixture.ts'
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -29,7 +30,7 @@ export class Workspace {
     if (!existsSync(join(ROOT, 'dist/index.js')))
       throw new Error('These tests run what was built: npm run build')
     this.path = mkdtempSync(join(tmpdir(), 'latica-test-'))
-    t.after(() => rmSync(this.path, { recursive: true, force: true, maxRetries: 5 }))
+    undoAfter(t, () => rmSync(this.path, { recursive: true, force: true, maxRetries: 5 }))
     const modules = this.folder('node_modules')
     writeFileSync(join(this.path, 'package.json'), '{ "type": "module" }')
     if (how === 'linked') {

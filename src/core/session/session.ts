@@ -226,6 +226,8 @@ export class Session implements SessionPort {
       this.#host.event(this, { type: 'down', why: 'closed' }, now)
       return
     }
+    // The remote is there again: what it misses need not wait for a timeout that has grown.
+    if (this.#transport.ptoCount >= SILENT_PTOS) this.#transport.wake()
     if (isNewest) {
       this.#newest = path
       this.#follow(now)
