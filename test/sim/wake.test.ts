@@ -70,6 +70,35 @@ test('a peer whose address changed under traffic talks again within 2 s', () => 
   }
 })
 
+test('a peer that moved and says nothing is followed to its new address within 2 s', () => {
+  for (let seed = 1; seed <= 6; seed++) {
+    const net = world({ seed, defaultLink: { latencyMs: 30, lossRate: 0.01 } })
+    const members = addMembers(net, 2)
+    const [still, mover] = (seed % 2 === 0 ? members : members.reverse()) as [SimPeer, SimPeer]
+    untilMet(net, members, 20_000)
+    net.run(2_000)
+    const expected: string[] = []
+    let movedAtMs = 0
+    let heardAtMs = Number.POSITIVE_INFINITY
+    mover.onEvent((event) => {
+      if (event.type === 'message' && movedAtMs > 0) heardAtMs = Math.min(heardAtMs, net.nowMs)
+    })
+    for (let i = 0; i < 300; i++) {
+      if (i === 50) {
+        net.move(mover.host, {})
+        movedAtMs = net.nowMs
+        heardAtMs = Number.POSITIVE_INFINITY
+      }
+      expected.push(String(i))
+      send(still, i + 1, mover, 'note', bytesOf(String(i)))
+      net.run(10)
+    }
+    net.run(5_000)
+    assert.deepEqual(notesOf(mover), expected)
+    assert.equal(heardAtMs - movedAtMs < 2_000, true, `${heardAtMs - movedAtMs} ms`)
+  }
+})
+
 test('a peer that was killed and started again meets the others from what it remembers', () => {
   for (let seed = 1; seed <= 5; seed++) {
     const net = world({ seed, defaultLink: { latencyMs: 30 } })
