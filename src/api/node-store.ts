@@ -46,12 +46,16 @@ async function openFolder(path: string): Promise<Store> {
   const { openStorage } = await import('../node/storage.ts')
   const storage = await openStorage(path)
   if (storage.setAside === undefined) return { storage, notice: undefined }
+  const hasIdentity = (await read(storage, IDENTITY_KEY)) !== undefined
   const notice = new LaticaError(
     'ESTORAGE',
     `the storage was damaged and is set aside in ${storage.setAside}; ` +
-      `${storage.recovered} of its records were whole and are kept`,
+      `${storage.recovered} of its records were whole and are kept, ` +
+      (hasIdentity ? 'the identity among them' : 'but the identity is lost'),
     undefined,
-    'Nothing has to be done. Delete the folder that was set aside when you do not need it.',
+    hasIdentity
+      ? 'Nothing has to be done. Delete the folder that was set aside when you do not need it.'
+      : 'Without `signingKeys` this peer has a new peerId: tell it to whoever knows the old one.',
   )
   return { storage, notice }
 }
