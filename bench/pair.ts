@@ -45,7 +45,10 @@ export class Pair {
    */
   pin(server: string, client: string): boolean {
     try {
-      for (const [{ pid }, list] of [[this.#server, server] as const, [this.#client, client] as const])
+      for (const [{ pid }, list] of [
+        [this.#server, server] as const,
+        [this.#client, client] as const,
+      ])
         execFileSync('taskset', ['-cp', list, String(pid)], { stdio: 'ignore' })
       return true
     } catch {

@@ -88,4 +88,3 @@ function bind(): Promise<Socket> {
   })
   return new Promise((resolve) => socket.bind(0, '127.0.0.1', () => resolve(socket)))
 }
-

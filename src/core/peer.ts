@@ -60,12 +60,16 @@ export class Peer implements Core {
   readonly #reflexive = new ReflexiveAddresses()
   readonly #sockets = new Map<number, readonly LocalAddress[]>()
   readonly #counters: Record<string, number> = {}
+  readonly #traffic = { datagramsIn: 0, bytesIn: 0, datagramsOut: 0, bytesOut: 0 }
   #outputs: Output[] = []
   #nextOutput = 0
   #now: Instant
   #wall: UnixMs
   #state: Connectivity = 'offline'
   #isClosed = false
+  /** Asked for twice between any two inputs, and the sum of many parts. */
+  #deadline: Deadline | undefined
+  #isDeadlineKnown = false
 
   constructor(config: PeerConfig, now: Instant, wall: UnixMs) {
     this.#now = now
@@ -96,6 +100,7 @@ export class Peer implements Core {
     this.#nextOutput = 0
     if (this.#isClosed) return
     const hasSlept = this.#hasSlept(now, wall)
+    this.#isDeadlineKnown = false
     this.#now = now
     this.#wall = wall
     if (hasSlept) this.#wake()
@@ -127,10 +132,11 @@ export class Peer implements Core {
   }
 
   deadline(): Deadline | undefined {
-    if (this.#isClosed) return undefined
-    let first = earlier(this.#sessions.deadline(), this.#neighbours.deadline())
-    first = earlier(first, this.#groups.deadline())
-    return this.#sockets.size > 0 ? earlier(first, this.#beacon?.deadline()) : first
+    if (!this.#isDeadlineKnown) {
+      this.#isDeadlineKnown = true
+      this.#deadline = this.#isClosed ? undefined : this.#firstDeadline()
+    }
+    return this.#deadline
   }
 
   snapshot(): Snapshot {
@@ -146,13 +152,19 @@ export class Peer implements Core {
       observed: this.#reflexive.candidates(),
       local: [...this.#sockets.values()].flat(),
       sessions,
-      counters: { ...this.#counters },
+      counters: { ...this.#traffic, ...this.#counters },
     }
   }
 
+  #firstDeadline(): Deadline | undefined {
+    let first = earlier(this.#sessions.deadline(), this.#neighbours.deadline())
+    first = earlier(first, this.#groups.deadline())
+    return this.#sockets.size > 0 ? earlier(first, this.#beacon?.deadline()) : first
+  }
+
   #onDatagram(data: Uint8Array, from: Endpoint): void {
-    this.#count('datagramsIn', 1)
-    this.#count('bytesIn', data.length)
+    this.#traffic.datagramsIn++
+    this.#traffic.bytesIn += data.length
     if (from.socket === SOCKET_LAN) return this.#onBeacon(data, from)
     if (isStun(data)) return this.#onStun(data, from)
     this.#sessions.receive(data, { kind: 'udp', endpoint: from }, this.#now)
@@ -337,8 +349,8 @@ export class Peer implements Core {
   }
 
   #transmit(to: Endpoint, data: Uint8Array): void {
-    this.#count('datagramsOut', 1)
-    this.#count('bytesOut', data.length)
+    this.#traffic.datagramsOut++
+    this.#traffic.bytesOut += data.length
     this.#output({ type: 'transmit', to, data })
   }
 

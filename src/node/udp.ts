@@ -58,10 +58,21 @@ const CLOSE_GRACE_MS = 50
 /** Where datagrams enter: nowhere until a receiver is attached, nowhere again after it is taken off. */
 class Inlet {
   receiver: TransportReceiver | undefined
+  readonly #arrived: Datagram[] = []
 
   take(socket: number, data: Uint8Array, host: string, port: number): void {
-    this.receiver?.datagram({ kind: 'udp', socket, host, port }, data)
+    this.#arrived.push({ from: { kind: 'udp', socket, host, port }, data })
+    if (this.#arrived.length === 1) setImmediate(this.#deliver)
   }
+
+  readonly #deliver = () => {
+    for (const { from, data } of this.#arrived.splice(0)) this.receiver?.datagram(from, data)
+  }
+}
+
+interface Datagram {
+  readonly from: Endpoint
+  readonly data: Uint8Array
 }
 
 class BoundUdp implements UdpTransport {

@@ -23,7 +23,7 @@ const OLD_KEYS_MS = 30_000
 const GENERATIONS_MAX = 3
 
 export class KeyRing {
-  readonly #generations: Generation[] = []
+  #generations: readonly Generation[] = []
 
   /** Our connection ids, by which datagrams find the session. */
   get cids(): number[] {
@@ -31,15 +31,15 @@ export class KeyRing {
   }
 
   add(established: Established, now: Instant): void {
-    this.#generations.unshift({
+    const generation: Generation = {
       keys: established.keys,
       localCid: established.localCid,
       destination: cidBytes(established.remoteCid),
       madeAt: now,
       datagramsSent: 0,
       updatedAt: now,
-    })
-    this.#generations.length = Math.min(this.#generations.length, GENERATIONS_MAX)
+    }
+    this.#generations = [generation, ...this.#generations.slice(0, GENERATIONS_MAX - 1)]
   }
 
   open(cid: number, datagram: Uint8Array, highestReceived: number) {
@@ -67,7 +67,7 @@ export class KeyRing {
       generation.updatedAt = now
     }
     if (this.#generations.length > 1 && now - generation.madeAt > OLD_KEYS_MS) {
-      this.#generations.length = 1
+      this.#generations = [generation]
     }
   }
 }

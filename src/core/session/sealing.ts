@@ -65,11 +65,7 @@ export class SealedKeys {
     const header = new Uint8Array(1 + DESTINATION_BYTES + numberBytes)
     header[0] = SEALED | (send.phase === 1 ? PHASE_BIT : 0) | (numberBytes - 1)
     header.set(destination, 1)
-    let rest = number
-    for (let at = header.length - 1; at > DESTINATION_BYTES; at--) {
-      header[at] = rest % 0x100
-      rest = Math.floor(rest / 0x100)
-    }
+    for (let i = 0; i < numberBytes; i++) header[header.length - 1 - i] = number >>> (8 * i)
     return this.#crypto.sealAfter(send.key, this.#nonceOf(number), frames, header)
   }
 
@@ -143,10 +139,10 @@ export class SealedKeys {
   /** In one buffer for all: no provider keeps its arguments. */
   #nonceOf(number: number): Uint8Array {
     const nonce = this.#nonce
-    let rest = number
-    for (let at = 4; at < 12; at++) {
-      nonce[at] = rest % 0x100
-      rest = Math.floor(rest / 0x100)
+    const high = Math.floor(number / 2 ** 32)
+    for (let i = 0; i < 4; i++) {
+      nonce[4 + i] = number >>> (8 * i)
+      nonce[8 + i] = high >>> (8 * i)
     }
     return nonce
   }

@@ -40,6 +40,7 @@ export interface SessionHost {
   touch(session: Session): void
 }
 
+const TRANSPORT_LABEL = ascii('latica transport')
 /** Below 20 s, the shortest mapping lifetime of the NAT lab (natlab.md §3). */
 const KEEPALIVE_MS = 15_000
 /** The responder waits a little longer, so that one side's keepalive serves both. */
@@ -71,8 +72,7 @@ export class Session implements SessionPort {
   readonly isInitiator: boolean
   readonly remoteRun: string
   readonly madeAt: Instant
-  /** Names this transport in a later handshake that resumes it: 8 bytes. */
-  readonly transportId: Uint8Array
+  readonly #crypto: Crypto
   readonly #random: Random
   readonly #host: SessionHost
   readonly #transport: Transport
@@ -102,9 +102,7 @@ export class Session implements SessionPort {
     this.isInitiator = established.isInitiator
     this.remoteRun = established.remoteRun
     this.madeAt = now
-    this.transportId = options.crypto
-      .hash(16, [ascii('latica transport'), established.binding])
-      .subarray(0, 8)
+    this.#crypto = options.crypto
     this.#random = options.random
     this.#host = options.host
     this.#candidates = new TokenBucket(CANDIDATES_PER_S, CANDIDATES_BURST, now)
@@ -112,6 +110,11 @@ export class Session implements SessionPort {
     this.#pingedAt = now
     this.#transport = new Transport({ isInitiator: established.isInitiator })
     this.install(established, now)
+  }
+
+  /** Names this transport in a later handshake that resumes it: 8 bytes. */
+  get transportId(): Uint8Array {
+    return this.#crypto.hash(16, [TRANSPORT_LABEL, this.binding]).subarray(0, 8)
   }
 
   get state(): 'up' | 'lost' | 'down' {
