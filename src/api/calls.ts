@@ -20,12 +20,18 @@ const ANSWER_CODES = ['ENOHANDLER', 'EBUSY'] as const
 
 /** A call that its handler works on. The signal is made when the handler asks for it: few do. */
 class Running {
-  readonly peer: PeerId
+  readonly peer: unknown
+  readonly #caller: PeerId
   #cancelled: LaticaError | undefined
   #abort: AbortController | undefined
 
-  constructor(peer: PeerId) {
+  constructor(caller: PeerId, peer: unknown) {
+    this.#caller = caller
     this.peer = peer
+  }
+
+  isFrom(caller: PeerId): boolean {
+    return this.#caller === caller
   }
 
   get signal(): AbortSignal {
@@ -81,27 +87,22 @@ export class Calls {
   /** The peer that asked is gone, or (undefined) everyone. */
   cancelAll(peer?: PeerId): void {
     for (const [call, running] of [...this.#running])
-      if (peer === undefined || running.peer === peer) this.cancel(call)
+      if (peer === undefined || running.isFrom(peer)) this.cancel(call)
   }
 
   #countOf(peer: PeerId): number {
     let count = 0
-    for (const running of this.#running.values()) if (running.peer === peer) count++
+    for (const running of this.#running.values()) if (running.isFrom(peer)) count++
     return count
   }
 
   async #run(event: CallEvent, handler: Handler, argument: unknown, peer: unknown): Promise<void> {
-    const running = new Running(event.peer)
+    const running = new Running(event.peer, peer)
     this.#running.set(event.call, running)
     let ok = true
     let value: Uint8Array
     try {
-      const result = await handler(argument, {
-        peer,
-        get signal() {
-          return running.signal
-        },
-      })
+      const result = await handler(argument, running)
       value = checkValue(
         result,
         `what the handler of ${JSON.stringify(event.name)} returned`,

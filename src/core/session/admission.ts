@@ -18,8 +18,8 @@ export type Admission =
 const FREE_PER_S = 50
 /** A peer that starts in a network of 64 is met by all of them at once. */
 const FREE_BURST = 128
-/** Guess: 15 % of a core at most goes to strangers, however many prove their addresses. */
-const PROVEN_PER_S = 500
+/** Guess: 6 % of a core at most goes to strangers, however many prove their addresses. */
+const PROVEN_PER_S = 200
 const PER_NETWORK_PER_S = 16
 const PER_NETWORK_BURST = 64
 /** Networks remembered at once; a full bucket is as good as none, so forgetting costs nothing. */

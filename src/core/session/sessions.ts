@@ -42,7 +42,8 @@ export class Sessions {
   readonly #handshakes: Handshakes
   readonly #table = new SessionTable()
   readonly #timers = new TimerQueue<PeerId>()
-  readonly #dirty = new Set<Session>()
+  /** Touched and to be settled, in that order. */
+  readonly #dirty: Session[] = []
 
   constructor(
     options: { crypto: Crypto; random: Random; identity: Identity; host: SessionsHost },
@@ -57,7 +58,7 @@ export class Sessions {
       send: (route, datagram) => this.#send(route, datagram),
       event: (session, event, at) => this.#onEvent(session, event, at),
       reject: (code, route) => host.reject(code, route),
-      touch: (session) => this.#dirty.add(session),
+      touch: (session) => this.#touch(session),
     }
     const handshakeHost = {
       send: (route: Route, datagram: Uint8Array) => this.#send(route, datagram),
@@ -117,14 +118,14 @@ export class Sessions {
     const session = this.#table.withCid(cid)
     if (session === undefined) return
     session.receive(cid, data, route, now)
-    this.#dirty.add(session)
+    this.#touch(session)
   }
 
   /** The host slept or moved: every remote is asked whether it is there. */
   wake(now: Instant): void {
     for (const session of this.#table.all()) {
       session.wake(now)
-      this.#dirty.add(session)
+      this.#touch(session)
     }
   }
 
@@ -149,20 +150,22 @@ export class Sessions {
       const session = this.#table.with(peer)
       if (session === undefined) continue
       session.onDeadline(now)
-      this.#dirty.add(session)
+      this.#touch(session)
     }
   }
 
   /** Sends and reports all that is due in the sessions that were touched. */
   settle(now: Instant): void {
-    // Those touched meanwhile join at the end of the set, and so of this loop.
-    for (const session of this.#dirty) {
-      this.#dirty.delete(session)
+    for (let session = this.#dirty.shift(); session; session = this.#dirty.shift()) {
       if (this.#table.with(session.peer) !== session) continue
       session.settle(now)
       const next = session.deadline()
       this.#timers.set(session.peer, next?.at, next?.reason ?? '')
     }
+  }
+
+  #touch(session: Session): void {
+    if (!this.#dirty.includes(session)) this.#dirty.push(session)
   }
 
   #onEstablished(result: Established, now: Instant): void {
@@ -171,7 +174,7 @@ export class Sessions {
       if (current === undefined) return this.#host.reject('unknown', result.route)
       current.install(result, now)
       this.#table.add(current)
-      this.#dirty.add(current)
+      this.#touch(current)
       return
     }
     if (current !== undefined && this.#isCrossing(current, result, now)) return
@@ -182,7 +185,7 @@ export class Sessions {
     const options = { crypto: this.#crypto, random: this.#random, host: this.#sessionHost }
     const session = new Session(options, result, now)
     this.#table.add(session)
-    this.#dirty.add(session)
+    this.#touch(session)
     this.#host.identified(result.route, result.peer)
     this.#host.opened(session, result.observed)
   }
