@@ -28,6 +28,17 @@ const CONTENDERS = [
   [RIVAL, 'udx'],
   ['secret-stream over TCP', 'tcp'],
 ] as const
+const LIMITS = `
+What limits each (more in docs/benchmarks.md):
+- 100 B on a core each: waking the other core, twice, and 25 µs of ours at either side; p99 is V8's
+  collector, to which a request leaves 12 kB at either side.
+- 100 B on one core: our own processor time, for the kernel's part is a tenth of it.
+- stream: processor time at both ends. Node sends and receives one datagram a call, and sealing 1200 B
+  takes 2 µs: "sealed" is the ceiling for anything over node:dgram. UDX is C that calls sendmmsg, and
+  secret-stream seals 64 KiB at a time.
+- packets: two Ed25519 signatures each.
+- import: nothing but the facade; the peer's modules load with the first \`network()\`.
+- session: over a hundred small objects, a quarter of it keys in buffers. Bundle: libsodium.`
 const REQUESTS = 500
 const WARM_UP_REQUESTS = 2_000
 const LATENCY_ROUNDS = 9
@@ -49,6 +60,7 @@ try {
 const rates = await resultOf<PacketRates>('receive-packets.ts', DIST)
 const memory = await resultOf<MemoryUse>('memory.ts', DIST, '--expose-gc')
 printRest(rates, memory, await bundleSizes(DIST))
+console.log(LIMITS)
 console.log(`\nload ${load()}, ${(performance.now() / 1000).toFixed(0)} s`)
 
 async function startPairs(): Promise<Map<string, Pair>> {

@@ -114,6 +114,21 @@ test("a call's signal tells when the caller gave up or left, and nothing is answ
   assert.equal(setup.host.all('respond').length, 0)
 })
 
+test('a signal first asked for after the caller gave up has aborted already', async () => {
+  const setup = await setUp()
+  memberOf(setup)
+  let isAborted = false
+  setup.room.handle('slow', async (_: unknown, context) => {
+    await settled()
+    isAborted = context.signal.aborted
+  })
+  call(setup.host, 1, 'slow')
+  setup.host.emit({ type: 'callCancelled', call: 1 })
+  await settled()
+  await settled()
+  assert.equal(isAborted, true)
+})
+
 test('a peer that calls without end is told to wait', async () => {
   const setup = await setUp()
   memberOf(setup)

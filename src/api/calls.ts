@@ -18,7 +18,7 @@ export const CALLS_PER_PEER_MAX = 256
 const MESSAGE_CHARACTERS_MAX = 1_000
 const ANSWER_CODES = ['ENOHANDLER', 'EBUSY'] as const
 
-/** A call that its handler works on. The signal is made when the handler asks for it: few do. */
+/** A call under way, and what its handler is told of it. Few ask for the signal: it is made for them. */
 class Running {
   readonly peer: unknown
   readonly #caller: PeerId
