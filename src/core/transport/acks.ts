@@ -44,7 +44,9 @@ export class Acks {
     this.#run = isInOrder ? this.#run + 1 : 0
     const every = Math.min(ACK_EVERY_MAX, ACK_EVERY + Math.floor(this.#run / ACK_RUN_DATAGRAMS))
     const isUrgent = !isInOrder || this.#unreported >= every
-    const delayMs = every > ACK_EVERY ? ACK_RUN_DELAY_MS : ACK_DELAY_MS
+    // Where answers carry the ACKs, nobody waits for one, and so near a timer costs each round trip.
+    const isOneWay = this.#onlyAcks > 0
+    const delayMs = every > ACK_EVERY && isOneWay ? ACK_RUN_DELAY_MS : ACK_DELAY_MS
     this.dueAt = Math.min(this.dueAt, isUrgent ? now : now + delayMs)
   }
 
