@@ -1,5 +1,6 @@
 import { TokenBucket } from './collections/token-bucket.ts'
 import type { PeerConfig } from './config.ts'
+import { earlier } from './deadlines.ts'
 import { assert, MALFORMED } from './errors.ts'
 import { Groups } from './groups/groups.ts'
 import type {
@@ -405,8 +406,4 @@ export class Peer implements Core {
       store: (key, value) => this.#output({ type: 'store', key, value }),
     }
   }
-}
-
-function earlier(a: Deadline | undefined, b: Deadline | undefined): Deadline | undefined {
-  return a === undefined || (b !== undefined && b.at < a.at) ? b : a
 }

@@ -21,9 +21,4 @@ export class TokenBucket {
     this.#tokens -= count
     return true
   }
-
-  /** Whether nothing has been taken that time has not given back. */
-  isFull(now: number): boolean {
-    return this.#tokens + ((now - this.#at) / 1000) * this.#perSecond >= this.#burst
-  }
 }

@@ -1,4 +1,5 @@
 import type { Crypto, KeyPair, Random } from '../crypto.ts'
+import { earlier } from '../deadlines.ts'
 import { assert, MALFORMED, UsageError } from '../errors.ts'
 import type {
   Command,
@@ -253,10 +254,8 @@ export class Groups {
 
   deadline(): Deadline | undefined {
     let first: Deadline | undefined
-    for (const part of [this.#spread, this.#outbox, this.#calls, this.#replication]) {
-      const next = part.deadline()
-      if (next !== undefined && (first === undefined || next.at < first.at)) first = next
-    }
+    for (const part of [this.#spread, this.#outbox, this.#calls, this.#replication])
+      first = earlier(first, part.deadline())
     return first
   }
 

@@ -79,7 +79,7 @@ export class Neighbours {
   readonly #timers = new TimerQueue<string>()
   /** Addresses that remotes named and that we may yet probe. */
   readonly #candidates: TokenBucket
-  readonly #anonymous = new Map<string, { address: LocalAddress; failures: number }>()
+  readonly #anonymous = new Map<string, LocalAddress>()
   readonly #remembered = new Map<PeerId, UnixMs>()
   #unannounced = new Set<PeerId>()
 
@@ -95,7 +95,7 @@ export class Neighbours {
     if (bootstrap.peer === undefined) {
       for (const address of bootstrap.addresses) {
         const key = `@${address.host}|${address.port}`
-        this.#anonymous.set(key, { address, failures: 0 })
+        this.#anonymous.set(key, address)
         this.#timers.set(key, now, 'bootstrap')
       }
       return
@@ -194,8 +194,8 @@ export class Neighbours {
       const route = routes[0]
       if (route?.kind !== 'udp') return
       const key = `@${route.endpoint.host}|${route.endpoint.port}`
-      const entry = this.#anonymous.get(key)
-      if (entry !== undefined) this.#timers.set(key, now + RETRY_MIN_MS, 'bootstrap')
+      const address = this.#anonymous.get(key)
+      if (address !== undefined) this.#timers.set(key, now + RETRY_MIN_MS, 'bootstrap')
       return
     }
     const known = this.#known.get(peer)
@@ -208,11 +208,11 @@ export class Neighbours {
   identified(route: Route, peer: PeerId): void {
     if (route.kind !== 'udp') return
     const key = `@${route.endpoint.host}|${route.endpoint.port}`
-    const entry = this.#anonymous.get(key)
-    const known = entry && this.#known.ensure(peer)
-    if (entry === undefined || known === undefined) return
+    const address = this.#anonymous.get(key)
+    const known = address && this.#known.ensure(peer)
+    if (address === undefined || known === undefined) return
     known.isKept = true
-    this.#known.addAddresses(known, [entry.address])
+    this.#known.addAddresses(known, [address])
   }
 
   deadline(): Deadline | undefined {
@@ -266,11 +266,11 @@ export class Neighbours {
   }
 
   #dialAnonymous(key: string, now: Instant): void {
-    const entry = this.#anonymous.get(key)
-    const endpoint = entry && this.#endpoint(entry.address)
-    if (entry === undefined || endpoint === undefined) return
+    const address = this.#anonymous.get(key)
+    const endpoint = address && this.#endpoint(address)
+    if (address === undefined || endpoint === undefined) return
     const isMet = [...this.#host.sessions()].some(
-      (session) => session.state === 'up' && this.#isKnownAt(session.peer, entry.address),
+      (session) => session.state === 'up' && this.#isKnownAt(session.peer, address),
     )
     this.#timers.set(key, now + KEPT_RETRY_MAX_MS, 'bootstrap')
     if (!isMet) this.#host.dial(undefined, [{ kind: 'udp', endpoint }], now)

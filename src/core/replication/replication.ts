@@ -1,5 +1,6 @@
 import { BoundedMap } from '../collections/bounded-map.ts'
 import type { Crypto, KeyPair } from '../crypto.ts'
+import { earlier } from '../deadlines.ts'
 import { assert, MALFORMED } from '../errors.ts'
 import type {
   Deadline,
@@ -225,12 +226,9 @@ export class Replication {
 
   deadline(): Deadline | undefined {
     const oldest = this.#assemblies.values().next().value
-    let first = oldest && { at: oldest.idleAt as Instant, reason: 'leaves stopped coming' }
-    for (const { order } of this.#subscriptions.values()) {
-      const deadline = order.deadline()
-      if (deadline !== undefined && (first === undefined || deadline.at < first.at))
-        first = deadline
-    }
+    let first: Deadline | undefined
+    first = oldest && { at: oldest.idleAt as Instant, reason: 'leaves stopped coming' }
+    for (const { order } of this.#subscriptions.values()) first = earlier(first, order.deadline())
     return first
   }
 

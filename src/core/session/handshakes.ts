@@ -1,4 +1,5 @@
 import type { Crypto, Random } from '../crypto.ts'
+import { earlier } from '../deadlines.ts'
 import { MALFORMED } from '../errors.ts'
 import type { Deadline, Instant, PeerId, RejectCode } from '../io.ts'
 import type { Address } from '../wire/address.ts'
@@ -181,10 +182,7 @@ export class Handshakes {
   }
 
   deadline(): Deadline | undefined {
-    const attempt = this.#attempts.deadline()
-    const answer = this.#answers.deadline()
-    if (attempt === undefined || answer === undefined) return attempt ?? answer
-    return attempt.at <= answer.at ? attempt : answer
+    return earlier(this.#attempts.deadline(), this.#answers.deadline())
   }
 
   onDeadline(now: Instant): void {

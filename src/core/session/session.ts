@@ -297,10 +297,7 @@ export class Session implements SessionPort {
 
   #checkLiveness(now: Instant): void {
     this.#transport.onDeadline(now)
-    if (this.#silentAt !== undefined && now >= this.#silentAt) {
-      this.#silentAt = undefined
-      this.#host.event(this, { type: 'silent' }, now)
-    }
+    this.#checkAnswer(now)
     const silenceMs = now - this.#lastReceivedAt
     if (silenceMs >= LOST_MS) return this.#lose(now)
     if (now >= this.#keepaliveAt()) {
@@ -320,6 +317,12 @@ export class Session implements SessionPort {
     }
   }
 
+  #checkAnswer(now: Instant): void {
+    if (this.#silentAt === undefined || now < this.#silentAt) return
+    this.#silentAt = undefined
+    this.#host.event(this, { type: 'silent' }, now)
+  }
+
   #lose(now: Instant): void {
     this.#state = 'lost'
     this.#lostAt = now
@@ -331,10 +334,7 @@ export class Session implements SessionPort {
   }
 
   #probeLost(now: Instant): void {
-    if (this.#silentAt !== undefined && now >= this.#silentAt) {
-      this.#silentAt = undefined
-      this.#host.event(this, { type: 'silent' }, now)
-    }
+    this.#checkAnswer(now)
     if (this.#lostAt !== undefined && now - this.#lostAt >= SESSION_KEEP_MS) {
       return this.#end('timeout', now)
     }
