@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { SeededRandom } from '../replication/seeded.fixture.ts'
+import { SeededRandom } from '../seeded.fixture.ts'
 import { ascii, concat } from '../wire/bytes.ts'
 import { JOIN_ENTRIES_MAX } from './member-wire.ts'
 import { Mesh } from './mesh.fixture.ts'

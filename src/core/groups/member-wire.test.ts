@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MALFORMED } from '../errors.ts'
-import { SeededRandom } from '../replication/seeded.fixture.ts'
+import { SeededRandom } from '../seeded.fixture.ts'
 import { ascii, concat } from '../wire/bytes.ts'
 import {
   decodeMemberMessage,

@@ -10,7 +10,7 @@ import type {
   RejectCode,
   UnixMs,
 } from '../io.ts'
-import { SeededRandom } from '../replication/seeded.fixture.ts'
+import { SeededRandom } from '../seeded.fixture.ts'
 import type { SessionPort } from '../session/port.ts'
 import { toHex } from '../wire/bytes.ts'
 import { Groups, type GroupsCommand } from './groups.ts'

@@ -5,7 +5,7 @@ import { CAUSAL_WAIT_MS } from '../replication/causal.ts'
 import { authored, forge } from '../replication/forge.fixture.ts'
 import { sealPacket } from '../replication/packet-seal.ts'
 import { ASSEMBLIES_MAX, ASSEMBLY_IDLE_MS } from '../replication/replication.ts'
-import { SeededRandom } from '../replication/seeded.fixture.ts'
+import { SeededRandom } from '../seeded.fixture.ts'
 import { ascii, toHex } from '../wire/bytes.ts'
 import { encodeLeaf, encodePacketMessage, KIND_LEAF, KIND_PACKET } from './member-wire.ts'
 import {

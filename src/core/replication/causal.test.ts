@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Instant } from '../io.ts'
+import { SeededRandom } from '../seeded.fixture.ts'
 import {
   CAUSAL_WAIT_MS,
   CausalOrder,
@@ -10,7 +11,6 @@ import {
   WAITING_PACKETS_MAX,
 } from './causal.ts'
 import { LAMPORT_MAX } from './packet-seal.ts'
-import { SeededRandom } from './seeded.fixture.ts'
 
 function packet(
   key: string,

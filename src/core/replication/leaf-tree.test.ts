@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { sodiumNative } from '../../crypto/sodium-native.ts'
 import { encodeLeaf, encodePacketMessage } from '../groups/member-wire.ts'
 import { SubclusterKeys } from '../groups/subcluster-keys.ts'
+import { SeededRandom } from '../seeded.fixture.ts'
 import { LeafAssembly } from './leaf-assembly.ts'
 import {
   growTree,
@@ -14,7 +15,6 @@ import {
 } from './leaf-tree.ts'
 import { PACKET_BYTES_MAX } from './packet.ts'
 import { sealPacket } from './packet-seal.ts'
-import { SeededRandom } from './seeded.fixture.ts'
 
 const crypto = sodiumNative()
 /** What carries a message in a datagram: seal 20 to 25 bytes, frame 2 to 5. */

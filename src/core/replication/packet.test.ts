@@ -5,6 +5,7 @@ import type { KeyPair } from '../crypto.ts'
 import { MALFORMED } from '../errors.ts'
 import { SubclusterKeys } from '../groups/subcluster-keys.ts'
 import type { UnixMs } from '../io.ts'
+import { SeededRandom } from '../seeded.fixture.ts'
 import { ascii, concat, toHex } from '../wire/bytes.ts'
 import { Writer } from '../wire/writer.ts'
 import { authored, forge, nonceOf } from './forge.fixture.ts'
@@ -17,7 +18,6 @@ import {
   verifyPacket,
 } from './packet.ts'
 import { openPacket, type PacketDraft, type PacketKeys, sealPacket } from './packet-seal.ts'
-import { SeededRandom } from './seeded.fixture.ts'
 
 const crypto = sodiumNative()
 const CREATED_S = 1_780_000_000

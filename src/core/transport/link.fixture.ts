@@ -1,30 +1,7 @@
 /** A laboratory for transports: virtual time, seeded links with latency, loss, duplicates, reordering
  * and a bottleneck queue, and endpoints that drive a `Transport` as a session would. */
+import { SeededRandom } from '../seeded.fixture.ts'
 import { Transport, type TransportEvent } from './transport.ts'
-
-/** Seeded numbers in [0, 1): mulberry32. */
-export class Random {
-  #state: number
-  constructor(seed: number) {
-    this.#state = seed >>> 0
-  }
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0
-    let t = this.#state
-    t = Math.imul(t ^ (t >>> 15), t | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 0x100000000
-  }
-  /** A whole number in [0, below). */
-  below(below: number): number {
-    return Math.floor(this.next() * below)
-  }
-  bytes(length: number): Uint8Array {
-    const bytes = new Uint8Array(length)
-    for (let i = 0; i < length; i++) bytes[i] = this.below(256)
-    return bytes
-  }
-}
 
 interface Occasion {
   readonly at: number
@@ -108,11 +85,11 @@ export class Link {
   delivered = 0
   deliveredBytes = 0
   readonly #timeline: Timeline
-  readonly #random: Random
+  readonly #random: SeededRandom
   readonly #options: LinkOptions
   #freeAt = 0
 
-  constructor(timeline: Timeline, random: Random, options: LinkOptions) {
+  constructor(timeline: Timeline, random: SeededRandom, options: LinkOptions) {
     this.#timeline = timeline
     this.#random = random
     this.#options = options
@@ -217,7 +194,7 @@ export function pair(
   onB: (event: TransportEvent) => void,
 ): Pair {
   const timeline = new Timeline()
-  const random = new Random(seed)
+  const random = new SeededRandom(seed)
   const a = new Endpoint(timeline, true, onA)
   const b = new Endpoint(timeline, false, onB)
   const ab = new Link(timeline, random, options)

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MALFORMED } from '../errors.ts'
+import { SeededRandom } from '../seeded.fixture.ts'
 import { decodeFrames, type Frame, writeFrame } from '../wire/frames.ts'
 import { Writer } from '../wire/writer.ts'
 import {
@@ -11,7 +12,6 @@ import {
   STREAM_WINDOW,
   STREAMS_MAX,
 } from './limits.ts'
-import { Random } from './link.fixture.ts'
 import { Transport } from './transport.ts'
 
 const BYTE = new Uint8Array(1)
@@ -177,7 +177,7 @@ test('holes in the numbers of messages are bounded', () => {
 })
 
 test('100,000 random byte strings never throw', () => {
-  const random = new Random(1)
+  const random = new SeededRandom(1)
   const victim = new Victim()
   let taken = 0
   for (let i = 0; i < 100_000; i++) {
@@ -190,7 +190,7 @@ test('100,000 random byte strings never throw', () => {
   assert.equal(taken > 100, true)
 })
 
-function randomFrame(random: Random): Frame {
+function randomFrame(random: SeededRandom): Frame {
   const number = (): number => {
     const kind = random.below(4)
     if (kind === 0) return random.below(8)
@@ -220,7 +220,7 @@ function randomFrame(random: Random): Frame {
 }
 
 test('random valid frames never throw, and leave the transport bounded', () => {
-  const random = new Random(2)
+  const random = new SeededRandom(2)
   let violations = 0
   for (let round = 0; round < 60; round++) {
     const victim = new Victim()

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { SeededRandom } from '../seeded.fixture.ts'
 import { MESSAGE_BYTES_MAX, STREAM_RESERVE, STREAM_WINDOW, STREAMS_MAX } from './limits.ts'
-import { Endpoint, join, Link, type LinkOptions, pair, Random, Timeline } from './link.fixture.ts'
+import { Endpoint, join, Link, type LinkOptions, pair, Timeline } from './link.fixture.ts'
 import { Transport, type TransportEvent } from './transport.ts'
 
 const LOSSY: LinkOptions = { latencyMs: 10, jitterMs: 3, loss: 0.2, duplicates: 0.05 }
@@ -60,7 +61,7 @@ function message(index: number, length: number, source: Uint8Array): Uint8Array 
 }
 
 test('messages of all sizes arrive once under 20 % loss, duplicates and reordering', () => {
-  const random = new Random(1)
+  const random = new SeededRandom(1)
   const source = random.bytes(MESSAGE_BYTES_MAX + 2000)
   const sent = Array.from({ length: 2000 }, (_, i) => {
     const length =
@@ -129,7 +130,7 @@ test('a stream of 20 MB arrives intact over a lossy link', () => {
 
 test('two flows fill a shared bottleneck and share it', () => {
   const timeline = new Timeline()
-  const random = new Random(4)
+  const random = new SeededRandom(4)
   // 10 Mbit/s, 50 ms there and back, a queue of one bandwidth-delay product.
   const narrow = { latencyMs: 25, bytesPerMs: 1250, queueBytes: 62_500 }
   const there = new Link(timeline, random, narrow)
@@ -334,7 +335,7 @@ test('removing the path in use loses nothing', () => {
   for (let path = 1; path < 30; path++) {
     const finished = timeline.run(() => reader.ended, timeline.now + 60)
     if (finished) break
-    const random = new Random(path)
+    const random = new SeededRandom(path)
     const options = { latencyMs: 10 + path, loss: 0.01 }
     join(a, b, path, new Link(timeline, random, options), new Link(timeline, random, options))
     for (const { transport } of [a, b]) {
@@ -358,7 +359,13 @@ test('leaving a path that went silent repeats at once what it swallowed', () => 
     if (event.type === 'message' && event.payload.length === 5) arrivedAt = world.timeline.now
   })
   const { a, b, timeline } = world
-  join(a, b, 1, new Link(timeline, new Random(1), CLEAN), new Link(timeline, new Random(2), CLEAN))
+  join(
+    a,
+    b,
+    1,
+    new Link(timeline, new SeededRandom(1), CLEAN),
+    new Link(timeline, new SeededRandom(2), CLEAN),
+  )
   a.transport.sendMessage(new Uint8Array(100))
   a.pump()
   timeline.run(() => false, 1000)

@@ -1,4 +1,4 @@
-import type { Random } from '../crypto.ts'
+import type { Random } from './crypto.ts'
 
 /** mulberry32: tests alone; equal seeds give equal bytes. */
 export class SeededRandom implements Random {
