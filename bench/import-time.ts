@@ -9,7 +9,7 @@ export interface ImportTimes {
 
 const ROUNDS = 11
 const START = `import { network } from 'latica'
-const socket = await network({ clusterId: new Uint8Array(32), lan: false, storage: false })
+const socket = await network({ clusterId: new Uint8Array(32), lan: false, storage: false, portMapping: false })
 await socket.close()`
 
 export function importTimes(root: string): ImportTimes {

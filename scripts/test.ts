@@ -13,6 +13,8 @@ import { commandPath, listFiles, ROOT, runShown } from './checkout.ts'
 const SYSTEM_PACKAGES: readonly (readonly [name: string, commands: readonly string[]])[] = [
   ['iproute2', ['ip']],
   ['nftables', ['nft']],
+  // The daemon alone: the package `miniupnpd` would start it on this machine.
+  ['miniupnpd-nftables', ['miniupnpd']],
   ['chromium', ['chromium', 'chromium-browser', 'google-chrome']],
 ]
 /** Two files at a time: tests over real sockets and real time suffer from more. */

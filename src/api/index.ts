@@ -5,6 +5,7 @@
  */
 
 export type { KeyPair } from '../core/crypto.ts'
+export type { NatVector, PortMapping } from '../core/io.ts'
 export type { Storage } from '../driver/ports.ts'
 export { Encryption } from './encryption.ts'
 export { LaticaError, type LaticaErrorCode } from './errors.ts'

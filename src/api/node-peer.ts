@@ -9,6 +9,7 @@ import { Driver } from '../driver/drive.ts'
 import type { Storage } from '../driver/ports.ts'
 import { systemClock } from '../node/clock.ts'
 import { HostError } from '../node/host-error.ts'
+import { MappedTransport } from '../node/port-mapping/mapped-transport.ts'
 import { openUdp, type UdpTransport } from '../node/udp.ts'
 import { LaticaError } from './errors.ts'
 import type { Host } from './host.ts'
@@ -40,7 +41,8 @@ async function open(options: CheckedOptions): Promise<Socket> {
     const seed = identity.privateKey.subarray(0, identity.publicKey.length)
     if (toHex(crypto.signingKeyPair(seed).publicKey) !== toHex(identity.publicKey))
       throw new LaticaError('EBADKEY')
-    const transport = await openTransport(options, store.storage)
+    const bound = await openTransport(options, store.storage)
+    const transport = options.portMapping ? new MappedTransport(bound) : bound
     try {
       return start({ ...options, store, transport, identity, crypto })
     } catch (error) {
@@ -55,7 +57,7 @@ async function open(options: CheckedOptions): Promise<Socket> {
 
 interface Parts extends CheckedOptions {
   readonly store: Store
-  readonly transport: UdpTransport
+  readonly transport: UdpTransport | MappedTransport
   readonly identity: KeyPair
   readonly crypto: Awaited<ReturnType<typeof loadCrypto>>
 }
@@ -92,6 +94,8 @@ function start(parts: Parts): Socket {
     close: async () => {
       closing.abort()
       await driver.close()
+      // A process that exits now would leave its port on the router until the lease ends.
+      if (transport instanceof MappedTransport) await transport.released()
     },
   }
   const socket = new PeerSocket({ host, resolve: resolveAddresses })

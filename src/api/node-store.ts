@@ -1,5 +1,7 @@
 import { join } from 'node:path'
 import type { Crypto, KeyPair } from '../core/crypto.ts'
+import { MALFORMED } from '../core/errors.ts'
+import { decodeRemembered, REMEMBERED_PREFIX } from '../core/overlay/remembered.ts'
 import { ascii, fromUtf8, toHex } from '../core/wire/bytes.ts'
 import { systemRandom } from '../crypto/random.ts'
 import type { Storage } from '../driver/ports.ts'
@@ -7,6 +9,7 @@ import { HostError } from '../node/host-error.ts'
 import { LaticaError } from './errors.ts'
 import type { CheckedOptions } from './options.ts'
 import { loadCrypto } from './provider.ts'
+import { asPeerId, type PeerAddress } from './ticket.ts'
 
 /** What a peer keeps on this machine beside what its core stores: the identity and the port. */
 const IDENTITY_KEY = 'identity'
@@ -105,6 +108,17 @@ export async function loadIdentity(storage: Storage, crypto: Crypto): Promise<Ke
   const seed = stored ?? systemRandom().bytes(SEED_BYTES)
   if (stored === undefined) await storage.write(IDENTITY_KEY, seed.slice())
   return crypto.signingKeyPair(seed)
+}
+
+/** The peers met in earlier runs, which a peer with this storage calls at its start. */
+export async function rememberedPeers(storage: Storage): Promise<readonly PeerAddress[]> {
+  const records = await storage.load(REMEMBERED_PREFIX)
+  return records.flatMap(({ key, value }) => {
+    const remembered = decodeRemembered(value)
+    if (remembered === MALFORMED) return []
+    const peer = asPeerId(key.slice(REMEMBERED_PREFIX.length))
+    return { peer, addresses: remembered.addresses }
+  })
 }
 
 /** The port of the last time: peers that remember us find us there. */

@@ -19,6 +19,8 @@ function refused(options: unknown, code: string, message: RegExp): void {
 test('the defaults need nothing but the cluster', () => {
   const checked = checkOptions({ clusterId })
   assert.deepEqual([checked.lan, checked.relay, checked.peers], [true, true, []])
+  assert.equal(checked.portMapping, true)
+  assert.equal(checkOptions({ clusterId, portMapping: false }).portMapping, false)
 })
 
 test('each wrong option is refused by its name', async () => {
@@ -30,6 +32,7 @@ test('each wrong option is refused by its name', async () => {
   refused({ clusterId, port: '80' }, 'EBADARG', /^options\.port: .*"80"/)
   refused({ clusterId, host: 5 }, 'EBADARG', /^options\.host/)
   refused({ clusterId, lan: 'yes' }, 'EBADARG', /^options\.lan/)
+  refused({ clusterId, portMapping: 'upnp' }, 'EBADARG', /^options\.portMapping: .*"upnp"/)
   refused({ clusterId, relay: 1 }, 'EBADARG', /^options\.relay/)
   refused({ clusterId, peers: 'a:1' }, 'EBADARG', /^options\.peers/)
   refused({ clusterId, peers: ['a:1', 'b'] }, 'EBADADDRESS', /^options\.peers\[1\]: .*"b"/)
@@ -59,8 +62,7 @@ test('a peerId that is not that of the keys says how to mend it', async () => {
 })
 
 test('options whose work is not built are refused, but for their defaults', () => {
-  checkOptions({ clusterId, portMapping: false, cacheBytes: 16 * 1024 * 1024 })
-  refused({ clusterId, portMapping: true }, 'ENOTYET', /^options\.portMapping/)
+  checkOptions({ clusterId, cacheBytes: 16 * 1024 * 1024 })
   refused({ clusterId, cacheBytes: 1 }, 'ENOTYET', /^options\.cacheBytes/)
   refused({ clusterId, cacheBytes: 'all' }, 'EBADARG', /^options\.cacheBytes/)
 })

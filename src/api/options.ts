@@ -30,9 +30,12 @@ export interface NetworkOptions {
   readonly storage?: string | Storage | false | undefined
   /** Only the default, 16 MiB, until packets are kept for others. */
   readonly cacheBytes?: number | undefined
-  /** Only false, the default, until routers are asked for ports. */
+  /**
+   * Ask the router to forward a port to this peer (PCP, NAT-PMP, UPnP). Default true; no effect where
+   * no router grants one.
+   */
   readonly portMapping?: boolean | undefined
-  /** Carry datagrams for peers that cannot reach each other yet. Default true. */
+  /** Carry datagrams for peers that cannot reach each other. Default true; false: for nobody. */
   readonly relay?: boolean | undefined
   /** Closes the socket when it aborts. */
   readonly signal?: AbortSignal | undefined
@@ -47,6 +50,7 @@ export interface CheckedOptions {
   readonly peers: readonly PeerAddress[]
   readonly lan: boolean
   readonly storage: string | Storage | false | undefined
+  readonly portMapping: boolean
   readonly relay: boolean
   readonly signal: AbortSignal | undefined
 }
@@ -61,6 +65,7 @@ const PEERS_MAX = 256
 export function checkOptions(options: NetworkOptions): CheckedOptions {
   mustBe(typeof options === 'object' && options !== null, 'options', 'an object', options)
   const { clusterId, port, host, lan = true, relay = true, peers = [], signal } = options
+  const { portMapping = true } = options
   const expectedCluster = '32 bytes, as Encryption.createClusterId(name) makes them'
   mustBe(isBytes(clusterId, KEY_BYTES), 'options.clusterId', expectedCluster, clusterId, 'EBADKEY')
   const signingKeys = options.signingKeys && checkKeys(options.signingKeys)
@@ -71,6 +76,7 @@ export function checkOptions(options: NetworkOptions): CheckedOptions {
   }
   mustBe(isOptional(host, 'string'), 'options.host', 'an IP address of this machine', host)
   mustBe(typeof lan === 'boolean', 'options.lan', 'true or false', lan)
+  mustBe(typeof portMapping === 'boolean', 'options.portMapping', 'true or false', portMapping)
   mustBe(typeof relay === 'boolean', 'options.relay', 'true or false', relay)
   mustBe(Array.isArray(peers), 'options.peers', 'an array of addresses and tickets', peers)
   if (peers.length > PEERS_MAX)
@@ -85,6 +91,7 @@ export function checkOptions(options: NetworkOptions): CheckedOptions {
     peers: peers.map((peer, index) => parsePeerAddress(peer, `options.peers[${index}]`)),
     lan,
     storage: checkStorage(options.storage),
+    portMapping,
     relay,
     signal: signal === undefined ? undefined : signalOf({ signal }).signal,
   }
@@ -136,7 +143,7 @@ function checkStorage(storage: NetworkOptions['storage']): NetworkOptions['stora
 }
 
 /** Options whose work is not built must not look as if it were. */
-function checkUnfilled({ cacheBytes = CACHE_BYTES, portMapping = false }: NetworkOptions): void {
+function checkUnfilled({ cacheBytes = CACHE_BYTES }: NetworkOptions): void {
   mustBe(typeof cacheBytes === 'number', 'options.cacheBytes', 'a number', cacheBytes)
   if (cacheBytes !== CACHE_BYTES)
     throw new UsageError(
@@ -144,14 +151,6 @@ function checkUnfilled({ cacheBytes = CACHE_BYTES, portMapping = false }: Networ
       'options.cacheBytes',
       `${CACHE_BYTES} or nothing, as this version cannot change it`,
       describe(cacheBytes),
-    )
-  mustBe(typeof portMapping === 'boolean', 'options.portMapping', 'true or false', portMapping)
-  if (portMapping)
-    throw new UsageError(
-      'ENOTYET',
-      'options.portMapping',
-      'false or nothing, as this version does not ask routers for ports',
-      'true',
     )
 }
 

@@ -10,6 +10,7 @@ import type {
   Snapshot,
   UnixMs,
 } from '../core/io.ts'
+import { UNKNOWN_NAT } from '../core/nat/vector.ts'
 import type { Host } from './host.ts'
 import { PeerSocket } from './socket.ts'
 import type { RemotePeer, Socket, Subcluster } from './types.ts'
@@ -37,6 +38,7 @@ export class ScriptedHost implements Host {
       { host: '127.0.0.1', port: 7 },
       { host: '10.0.0.1', port: 7 },
     ],
+    nat: UNKNOWN_NAT,
     sessions: [],
     counters: { datagramsIn: 3 },
   }

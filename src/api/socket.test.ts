@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
+import type { NatVector } from '../core/io.ts'
+import { UNKNOWN_NAT } from '../core/nat/vector.ts'
 import type { LaticaError } from './errors.ts'
 import { ANN, BOB, KEY, ME, scriptedSocket, settled } from './scripted-host.fixture.ts'
 import { TRACE_WAITING_MAX } from './trace.ts'
@@ -37,7 +39,10 @@ test('connections come, change their path, and go', async () => {
   assert.deepEqual([member?.path, member?.rtt], ['lan', undefined])
   host.emit({ type: 'path', peer: ANN, path: 'direct', rttMs: 12 })
   assert.deepEqual([member?.path, member?.rtt], ['direct', 12])
-  assert.deepEqual({ ...socket.peers.get(ANN) }, { peerId: ANN, path: 'direct', rtt: 12 })
+  assert.deepEqual(
+    { ...socket.peers.get(ANN) },
+    { peerId: ANN, path: 'direct', rtt: 12, relay: undefined, nat: undefined },
+  )
   host.emit({ type: 'disconnection', peer: ANN, why: 'timeout' })
   assert.deepEqual(seen, [ANN, [ANN, 'timeout']])
   assert.equal(socket.peers.size, 0)
@@ -55,6 +60,41 @@ test('the state comes with advice where there is something to do', () => {
     ['online', false],
     ['degraded', true],
   ])
+})
+
+test('advice for a peer that nobody answers counts what was asked', () => {
+  const { host, socket } = scriptedSocket()
+  host.snapshotNow = { ...host.snapshotNow, counters: { handshakesOut: 9 } }
+  assert.match(socket.info().advice ?? '', /9 requests got no answer.*may let no UDP out/)
+  host.emit({ type: 'state', state: 'online' })
+  assert.equal(socket.info().advice, undefined)
+})
+
+test('info and peers tell what we are behind, who relays whom, and the trace when it changes', async () => {
+  const { host, socket } = scriptedSocket()
+  assert.deepEqual([socket.info().nat, socket.info().relays], [UNKNOWN_NAT, []])
+  host.connect(ANN)
+  host.connect(BOB)
+  const nat: NatVector = { ...UNKNOWN_NAT, mapping: 'endpoint-independent', hairpin: false }
+  const session = { state: 'up', address: undefined, rttMs: 9 } as const
+  host.snapshotNow = {
+    ...host.snapshotNow,
+    nat,
+    sessions: [
+      { ...session, peer: ANN, path: 'relayed', relay: BOB, nat },
+      { ...session, peer: BOB, path: 'direct', relay: undefined, nat: undefined },
+    ],
+  }
+  assert.deepEqual([socket.info().nat, socket.info().relays], [nat, [BOB]])
+  assert.deepEqual(JSON.parse(JSON.stringify(nat)).external, [], 'survives as JSON')
+  const { relay, rtt, nat: theirs } = socket.peers.get(ANN) ?? {}
+  assert.deepEqual([relay, rtt, theirs], [BOB, 9, nat])
+  assert.equal(socket.peers.get(BOB)?.relay, undefined)
+  const reader = socket.inspect().getReader()
+  host.emit({ type: 'nat', nat })
+  const { value } = await reader.read()
+  assert.deepEqual([value?.type, value?.detail['nat.hairpin']], ['nat', false])
+  await reader.cancel()
 })
 
 test('the ticket and the address put first where others see us, and loopback last', () => {

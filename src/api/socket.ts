@@ -1,5 +1,13 @@
-import type { Handle, LocalAddress, PathKind, PeerEvent, PeerId } from '../core/io.ts'
+import type {
+  Handle,
+  LocalAddress,
+  PathKind,
+  PeerEvent,
+  PeerId,
+  SessionSnapshot,
+} from '../core/io.ts'
 import { toHex } from '../core/wire/bytes.ts'
+import { adviceFor } from './advice.ts'
 import { LaticaError, mustBe } from './errors.ts'
 import type { Host } from './host.ts'
 import { checkMilliseconds, checkSystemEvent, REQUEST_TIMEOUT_MS } from './limits.ts'
@@ -23,15 +31,6 @@ import type {
 } from './types.ts'
 
 const SYSTEM = ['#ready', '#state', '#connection', '#disconnection', '#error']
-
-const ADVICE: Readonly<Record<SocketState, string | undefined>> = {
-  offline: 'No network interface is up: connect to a network.',
-  connecting:
-    'No peer was met yet: start another peer on this network, or give `peers` an address or ticket.',
-  online: undefined,
-  degraded: 'Peers stopped answering: check the network; they are being called again.',
-  closed: undefined,
-}
 
 export interface SocketOptions {
   readonly host: Host
@@ -130,11 +129,19 @@ export class PeerSocket implements Socket {
   }
 
   info(): SocketInfo {
-    const { observed, local } = this.#host.snapshot()
-    const { peerId } = this
-    const connections = this.#connections.size
-    const advice = ADVICE[this.#state]
-    return { peerId, state: this.#state, advice, observed, local, connections }
+    const snapshot = this.#host.snapshot()
+    const { observed, local, nat, sessions } = snapshot
+    const relays = new Set(sessions.flatMap(({ relay }) => relay ?? []))
+    return {
+      peerId: this.peerId,
+      state: this.#state,
+      advice: adviceFor(this.#state, snapshot),
+      observed,
+      local,
+      nat,
+      relays: [...relays],
+      connections: this.#connections.size,
+    }
   }
 
   stats(): Readonly<Record<string, number>> {
@@ -299,12 +306,20 @@ export class PeerSocket implements Socket {
   }
 
   #onConnection(peer: PeerId, path: PathKind): void {
-    const rttNow = () => this.#rttOf(peer)
+    // As it is at the moment; events tell of paths, not of every measurement.
+    const session = () => this.#sessionOf(peer)
+    const rttOfPath = () => this.#pathRtts.get(peer)
     const connection = {
       peerId: peer,
       path,
       get rtt() {
-        return rttNow()
+        return session()?.rttMs ?? rttOfPath()
+      },
+      get relay() {
+        return session()?.relay
+      },
+      get nat() {
+        return session()?.nat
       },
     }
     this.#connections.set(peer, connection)
@@ -319,17 +334,15 @@ export class PeerSocket implements Socket {
     this.#pathRtts.set(peer, rttMs)
   }
 
-  /** As it is at the moment; events tell of paths, not of every measurement. */
-  #rttOf(peer: PeerId): number | undefined {
-    const session = this.#host.snapshot().sessions.find((each) => each.peer === peer)
-    return session?.rttMs ?? this.#pathRtts.get(peer)
+  #sessionOf(peer: PeerId): SessionSnapshot | undefined {
+    return this.#host.snapshot().sessions.find((each) => each.peer === peer)
   }
 
   #setState(state: SocketState): void {
     if (state === this.#state) return
     this.#state = state
     if (state === 'online') this.#setReady()
-    this.#listeners.deliver('#state', state, ADVICE[state])
+    this.#listeners.deliver('#state', state, adviceFor(state, this.#host.snapshot()))
   }
 
   #setReady(): void {

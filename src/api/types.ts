@@ -1,4 +1,4 @@
-import type { LeaveReason, LocalAddress, PathKind } from '../core/io.ts'
+import type { LeaveReason, LocalAddress, NatVector, PathKind } from '../core/io.ts'
 
 /** What untyped use gives: everything fits. */
 // biome-ignore lint/suspicious/noExplicitAny: a programme without a Schema stays loose (DESIGN §10).
@@ -239,7 +239,12 @@ export interface Subcluster<S = Schema> extends AsyncDisposable {
 export interface Connection {
   readonly peerId: string
   readonly path: PathKind
+  /** Milliseconds; undefined until it was measured. */
   readonly rtt: number | undefined
+  /** The peer that carries our datagrams to it while the path is 'relayed'. */
+  readonly relay: string | undefined
+  /** What it says it is behind; nobody vouches for it. */
+  readonly nat: NatVector | undefined
 }
 
 export type SocketState = 'offline' | 'connecting' | 'online' | 'degraded' | 'closed'
@@ -253,6 +258,10 @@ export interface SocketInfo {
   readonly observed: readonly LocalAddress[]
   /** What our own interfaces carry. */
   readonly local: readonly LocalAddress[]
+  /** What stands between us and the network; what is not known is 'unknown' or undefined. */
+  readonly nat: NatVector
+  /** The peers that carry our datagrams to others at the moment. */
+  readonly relays: readonly string[]
   readonly connections: number
 }
 

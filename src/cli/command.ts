@@ -31,9 +31,11 @@ export interface Command {
   /** Teaches: what it is for, then examples, then options. */
   readonly help: string
   readonly options: NonNullable<ParseArgsConfig['options']>
+  /** Exit code of wrong usage where 2 means something else. */
+  readonly usageCode?: number
   /** Resolves with the exit code. */
   run(invocation: Invocation): Promise<number>
 }
 
-/** The command line is wrong: what is, and what to type instead. Exit code 2. */
+/** The command line is wrong: what is, and what to type instead. */
 export class UsageFault extends Error {}

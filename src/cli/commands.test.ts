@@ -65,6 +65,46 @@ test(
   },
 )
 
+test('doctor with nobody to ask says so, and how to go on, and ends with 2', LIMIT, async (t) => {
+  const home = temporaryFolder(t)
+  const alone = new Program(t, MAIN, ['doctor', ...LOCAL, '--no-storage'], home)
+  assert.equal(await alone.exit(), 2, alone.output)
+  assert.match(alone.lines.join('\n'), /only this machine itself can be met[\s\S]*Leave --host out/)
+  const args = ['doctor', ...LOCAL, '--no-storage', '--seconds', '1', '--json']
+  const silent = new Program(t, MAIN, [...args, '--peer', '198.18.255.254:9'], home)
+  assert.equal(await silent.exit(), 2, silent.output)
+  assert.equal(silent.lines.length, 1, 'one object')
+})
+
+test(
+  'doctor with one peer on loopback tells what that one can and cannot show',
+  LIMIT,
+  async (t) => {
+    const home = temporaryFolder(t)
+    const storage = join(home, 'doctor')
+    const hub = new Program(t, MAIN, ['up', ...LOCAL, '--no-storage', '--json'], home)
+    const ticket = fieldOf(await hub.line(/"type":"ticket"/), 'ticket')
+    const args = ['doctor', ...LOCAL, '--storage', storage, '--seconds', '2']
+    const first = new Program(t, MAIN, [...args, '--peer', ticket, '--json'], home)
+    assert.equal(await first.exit(), 4, first.output)
+    const told = JSON.parse(first.lines.join())
+    assert.deepEqual([told.type, told.verdict], ['doctor', 'lan'])
+    assert.deepEqual(told.peers, { direct: 0, lan: 1, relayed: 0, asked: 1 })
+    assert.deepEqual([told.nat.mapping, told.nat.hairpin, told.relayedBy], ['unknown', null, []])
+    const again = new Program(t, MAIN, args, home)
+    assert.equal(await again.exit(), 4, again.output)
+    assert.match(
+      again.lines.join('\n'),
+      /Nobody outside was asked[\s\S]*Peers: 0 direct, 1 on this/,
+    )
+    assert.equal(await hub.interrupt(), 0)
+    const gone = new Program(t, MAIN, args, home)
+    assert.equal(await gone.exit(), 2, gone.output)
+    assert.match(gone.lines.join('\n'), /No answer [\s\S]*to 1 peer: \w{8} at 127\.0\.0\.1:\d+/)
+    assert.equal(first.errors + again.errors + gone.errors, '')
+  },
+)
+
 test('id prints the same id each time, which is also that of the peer', LIMIT, async (t) => {
   const home = temporaryFolder(t)
   const first = new Program(t, MAIN, ['id'], home)

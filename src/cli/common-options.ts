@@ -10,6 +10,7 @@ export const COMMON_OPTIONS: Command['options'] = {
   storage: { type: 'string' },
   'no-storage': { type: 'boolean' },
   'no-lan': { type: 'boolean' },
+  'no-port-mapping': { type: 'boolean' },
   cluster: { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
@@ -19,6 +20,7 @@ export const COMMON_HELP = `  --peer <address>   a peer to meet first: host:port
   --port <number>    UDP port (default: that of the last time, or any)
   --host <ip>        the one local address to use (default: all)
   --no-lan           neither look for peers on the local network nor be found there
+  --no-port-mapping  do not ask the router to forward a port to this peer
   --storage <dir>    where to keep the identity and the peers met (default: a folder of yours)
   --no-storage       keep nothing: a fresh identity each time
   --cluster <name>   the app's name; peers of every name help each other (default: latica)
@@ -36,6 +38,7 @@ export async function networkOptions(values: OptionValues): Promise<NetworkOptio
   return {
     clusterId: await Encryption.createClusterId(textOf(values, 'cluster') ?? 'latica'),
     lan: values['no-lan'] !== true,
+    portMapping: values['no-port-mapping'] !== true,
     peers: Array.isArray(peers) ? peers.map(String) : [],
     ...(port === undefined ? {} : { port }),
     ...(host === undefined ? {} : { host }),

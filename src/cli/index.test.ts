@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { test } from 'node:test'
+import { EXIT_CODES } from './diagnose.ts'
 import { run } from './index.ts'
 
 interface Outcome {
@@ -29,7 +30,7 @@ async function latica(...argv: string[]): Promise<Outcome> {
 test('--help teaches: what a command is for, examples to copy, every option', async () => {
   const { code, out } = await latica('--help')
   assert.equal(code, 0)
-  for (const command of ['up', 'chat', 'id']) {
+  for (const command of ['up', 'chat', 'doctor', 'id']) {
     assert.match(out, new RegExp(`^  ${command} `, 'm'))
     const help = await latica(command, '--help')
     assert.equal(help.code, 0)
@@ -43,7 +44,7 @@ test('--help teaches: what a command is for, examples to copy, every option', as
 
 test('wrong usage says on stderr what to do, and ends with 2', async () => {
   const wrong: [string[], RegExp][] = [
-    [[], /A command is missing\. There are: up, chat, id\.\nTry: latica --help/],
+    [[], /A command is missing\. There are: up, chat, doctor, id\.\nTry: latica --help/],
     [['pu'], /There is no command "pu"/],
     [['chat'], /The secret is missing: latica chat "a long secret"\.\nTry: latica chat --help/],
     [['chat', 'two', 'words'], /quotes/],
@@ -63,6 +64,24 @@ test('wrong usage says on stderr what to do, and ends with 2', async () => {
     assert.match(err, message)
     assert.ok(!err.includes('    at '), 'no stack trace')
   }
+})
+
+test('doctor keeps exit code 2 for a silent network: wrong usage of it ends with 1', async () => {
+  const wrong: [string[], RegExp][] = [
+    [['more'], /takes no "more"/],
+    [['--seconds', '0'], /--seconds needs 1 to 3600, got 0/],
+    [['--seconds', 'x'], /--seconds needs a whole number/],
+    [['--no-such'], /Unknown option '--no-such'/],
+    [['--peer', 'nowhere'], /--peer: expected/],
+  ]
+  for (const [argv, message] of wrong) {
+    const { code, out, err } = await latica('doctor', ...argv)
+    assert.deepEqual([code, out], [1, ''], argv.join(' '))
+    assert.match(err, message)
+  }
+  const { out } = await latica('doctor', '--help')
+  for (const verdict of Object.keys(EXIT_CODES))
+    assert.match(out, new RegExp(`^  [0-4 ]  ${verdict} `, 'm'), `${verdict} is explained`)
 })
 
 test('with --json, errors too are one object a line', async () => {

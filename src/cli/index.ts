@@ -8,11 +8,12 @@ import { LimitError } from '../api/errors.ts'
 import { UsageError } from '../core/errors.ts'
 import { chat } from './chat.ts'
 import { type Command, type Terminal, UsageFault } from './command.ts'
+import { doctor } from './doctor.ts'
 import { id } from './id.ts'
 import { printerTo } from './printer.ts'
 import { up } from './up.ts'
 
-const COMMANDS: readonly Command[] = [up, chat, id]
+const COMMANDS: readonly Command[] = [up, chat, doctor, id]
 
 const HELP = `latica: peers find each other and talk, without servers.
 
@@ -28,9 +29,12 @@ On different networks, start a peer that others can reach, and give its ticket t
   latica up --port 9777
   latica chat "a long secret" --peer latica://…
 
+When peers do not find each other, this says what is in the way:
+  latica doctor
+
 latica <command> --help tells more. latica --version prints the version.`
 
-/** Runs one command line. Resolves with the exit code: 0 done, 1 failed, 2 wrong usage. */
+/** Runs one command line. Resolves with the exit code: 0 done, 1 failed, 2 wrong usage, or the command's own. */
 export async function run(argv: readonly string[], terminal: Terminal): Promise<number> {
   const [name, ...args] = argv
   if (name === '--help' || name === '-h' || name === 'help') {
@@ -48,8 +52,7 @@ export async function run(argv: readonly string[], terminal: Terminal): Promise<
     if (command === undefined) throw new UsageFault(unknownCommand(name))
     return await runCommand(command, args, terminal)
   } catch (error) {
-    const helpCommand = command === undefined ? 'latica --help' : `latica ${command.name} --help`
-    return fail(error, isJson, helpCommand, terminal)
+    return fail(error, isJson, command, terminal)
   }
 }
 
@@ -83,13 +86,19 @@ function unknownCommand(name: string | undefined): string {
   return `There is no command ${JSON.stringify(name)}. There are: ${known}.`
 }
 
-function fail(error: unknown, isJson: boolean, helpCommand: string, terminal: Terminal): number {
+function fail(
+  error: unknown,
+  isJson: boolean,
+  command: Command | undefined,
+  terminal: Terminal,
+): number {
   const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
   const isUsage = [UsageFault, UsageError, LimitError].some((kind) => error instanceof kind)
   const said = error instanceof Error ? error.message : String(error)
   // The library names its own options.
   const message = said.replace(/^options\.(peer|port|host|storage)(s\[\d+\])?/, '--$1')
   const help = error instanceof Error && 'help' in error ? String(error.help) : undefined
+  const helpCommand = command === undefined ? 'latica --help' : `latica ${command.name} --help`
   const more = isUsage ? `Try: ${helpCommand}` : help
   const print = printerTo(terminal.err, isJson)
   const isSaid = more !== undefined && message.includes(more)
@@ -99,7 +108,7 @@ function fail(error: unknown, isJson: boolean, helpCommand: string, terminal: Te
     { code: isUsage ? (code ?? 'EUSAGE') : code, message, help: more },
     `latica: ${line}`,
   )
-  return isUsage ? 2 : 1
+  return isUsage ? (command?.usageCode ?? 2) : 1
 }
 
 function version(): string {

@@ -3,6 +3,7 @@ import { network } from '../api/node-network.ts'
 import type { Socket } from '../api/types.ts'
 import { type Command, type Invocation, UsageFault } from './command.ts'
 import { COMMON_HELP, COMMON_OPTIONS, networkOptions } from './common-options.ts'
+import { plainNat, routerSentence } from './nat-words.ts'
 import { type Printer, short } from './printer.ts'
 
 const HELP = `latica up: run a peer, and say what happens.
@@ -53,6 +54,7 @@ export function report(socket: Socket, print: Printer): void {
     print('ticket', { ticket }, `ticket  ${ticket}`)
   }
   printTicket()
+  void reportNat(socket, print)
   const { state, advice } = socket.info()
   printState(print, state, advice)
   socket.on('#state', (changed, why) => {
@@ -70,6 +72,19 @@ export function report(socket: Socket, print: Printer): void {
     const message = error instanceof Error ? error.message : String(error)
     print('error', { message }, `! ${message}`)
   })
+}
+
+/** Prints what we are behind once it is known, and again when it changes. */
+async function reportNat(socket: Socket, print: Printer): Promise<void> {
+  let last: string | undefined
+  for await (const { type } of socket.inspect()) {
+    if (type !== 'nat') continue
+    const { nat } = socket.info()
+    const sentence = routerSentence(nat)
+    if (sentence === undefined || sentence === last) continue
+    last = sentence
+    print('nat', { nat: plainNat(nat) }, `nat     ${sentence}`)
+  }
 }
 
 function printState(print: Printer, state: string, advice: string | undefined): void {

@@ -23,6 +23,11 @@ export const SOCKET_IPV4 = 0
 export const SOCKET_IPV6 = 1
 /** The driver's LAN socket: only receives beacons; answers leave from `SOCKET_IPV4`. */
 export const SOCKET_LAN = 2
+/**
+ * Scratch sockets are numbered from here on: IPv4 sockets on any free port that the core asks for with
+ * `bind` and lets go with `unbind`. No number is used twice in a run.
+ */
+export const SOCKET_SCRATCH = 16
 /** As a `transmit` target's host: the driver sends to every link's multicast group. */
 export const LAN_HOST = 'lan'
 
@@ -40,6 +45,42 @@ export interface LocalAddress {
   readonly port: number
 }
 
+export type PortMappingProtocol = 'pcp' | 'nat-pmp' | 'upnp'
+
+/** A forwarding that a router granted (RFC 6887, RFC 6886, UPnP IGD). */
+export interface PortMapping {
+  readonly protocol: PortMappingProtocol
+  readonly external: LocalAddress
+}
+
+/**
+ * What stands between us and the network, as far as we could find out (RFC 4787's axes). Nothing waits
+ * for it: what is not known is `unknown` or undefined.
+ */
+export interface NatVector {
+  /** `endpoint-dependent`: address-dependent, or address-and-port-dependent; they are not told apart. */
+  readonly mapping: 'endpoint-independent' | 'endpoint-dependent' | 'unknown'
+  readonly filtering:
+    | 'endpoint-independent'
+    | 'address-dependent'
+    | 'address-and-port-dependent'
+    | 'unknown'
+  /** How external ports follow from inside ones and each other (RFC 4787 §4.2). */
+  readonly allocation: 'preserving' | 'sequential' | 'block' | 'random' | 'unknown'
+  /** Whether any address is translated at all. */
+  readonly isTranslated: boolean | undefined
+  /** Our addresses as a quorum of remotes sees them. */
+  readonly external: readonly LocalAddress[]
+  readonly hairpin: boolean | undefined
+  /** A silence that mappings were seen to survive, in milliseconds. */
+  readonly lifetimeMs: number | undefined
+  /** The age at which mappings end however busy they are. */
+  readonly absoluteLifetimeMs: number | undefined
+  readonly portMapping: PortMapping | undefined
+  /** A carrier's NAT stands in the way: our address, or our router's, is of RFC 6598 or private. */
+  readonly isCarrier: boolean
+}
+
 export interface StoredRecord {
   readonly key: string
   readonly value: Uint8Array
@@ -48,13 +89,15 @@ export interface StoredRecord {
 export type Input =
   /** `data` is borrowed for the call: the core copies what it keeps. */
   | { readonly type: 'datagram'; readonly from: Endpoint; readonly data: Uint8Array }
-  /** A socket opened, closed, or its host's addresses changed. */
+  /** A socket opened, closed or could not be opened, or its host's addresses changed. */
   | {
       readonly type: 'socket'
       readonly socket: number
       readonly state: 'up' | 'down'
       readonly addresses: readonly LocalAddress[]
     }
+  /** A router forwards this address of its own to `SOCKET_IPV4`; undefined: none does any more. */
+  | { readonly type: 'portMapping'; readonly mapping: PortMapping | undefined }
   | { readonly type: 'loaded'; readonly prefix: string; readonly records: readonly StoredRecord[] }
   | { readonly type: 'deadline' }
   | { readonly type: 'command'; readonly command: Command }
@@ -166,6 +209,8 @@ export type PeerEvent =
   /** Our address as remotes see it. */
   | { readonly type: 'address'; readonly address: LocalAddress }
   | { readonly type: 'connection'; readonly peer: PeerId; readonly path: PathKind }
+  /** What is known of the NAT before us changed. */
+  | { readonly type: 'nat'; readonly nat: NatVector }
   | {
       readonly type: 'path'
       readonly peer: PeerId
@@ -254,6 +299,9 @@ export type RejectCode =
 
 export type Output =
   | { readonly type: 'transmit'; readonly to: Endpoint; readonly data: Uint8Array }
+  /** Opens a scratch socket: answered by `socket`. */
+  | { readonly type: 'bind'; readonly socket: number }
+  | { readonly type: 'unbind'; readonly socket: number }
   | { readonly type: 'load'; readonly prefix: string }
   /** Writes or (`undefined`) deletes. Precedes any `transmit` that depends on it. */
   | { readonly type: 'store'; readonly key: string; readonly value: Uint8Array | undefined }
@@ -272,6 +320,7 @@ export interface Snapshot {
   /** Our addresses as remotes see them. */
   readonly observed: readonly LocalAddress[]
   readonly local: readonly LocalAddress[]
+  readonly nat: NatVector
   readonly sessions: readonly SessionSnapshot[]
   /** Datagrams, bytes, rejections by code, and so on, since the peer was made. */
   readonly counters: Readonly<Record<string, number>>
@@ -281,8 +330,13 @@ export interface SessionSnapshot {
   readonly peer: PeerId
   readonly state: 'up' | 'lost'
   readonly path: PathKind
+  /** Where its datagrams go when it is not relayed. */
   readonly address: LocalAddress | undefined
+  /** Who relays it when it is relayed. */
+  readonly relay: PeerId | undefined
   readonly rttMs: number
+  /** What the remote says it is behind. */
+  readonly nat: NatVector | undefined
 }
 
 export interface Core {

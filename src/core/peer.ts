@@ -17,26 +17,27 @@ import type {
   PeerEvent,
   PeerId,
   RejectCode,
+  SessionSnapshot,
   Snapshot,
   UnixMs,
 } from './io.ts'
-import { SOCKET_IPV6, SOCKET_LAN } from './io.ts'
-import { ReflexiveAddresses } from './nat/reflexive.ts'
+import { SOCKET_IPV6, SOCKET_LAN, SOCKET_SCRATCH } from './io.ts'
+import { decodeNatMessage, isNatMessage } from './nat/messages.ts'
+import { Reachability } from './nat/reachability.ts'
 import { Beacon } from './overlay/beacon.ts'
 import { isSameAddress } from './overlay/known-peers.ts'
 import { decodeOverlayMessage, KIND_SUBCLUSTER_MIN } from './overlay/messages.ts'
 import { Neighbours } from './overlay/neighbours.ts'
-import { Relay } from './overlay/relay.ts'
+import { Relay, routeThrough } from './overlay/relay.ts'
 import { REMEMBERED_PREFIX } from './overlay/remembered.ts'
 import { Identity } from './session/identity.ts'
 import type { Route } from './session/route.ts'
 import type { Session, SessionEvent } from './session/session.ts'
 import { Sessions } from './session/sessions.ts'
 import type { TransportEvent } from './transport/transport.ts'
-import { classifyHost } from './wire/address.ts'
 import { toHex } from './wire/bytes.ts'
-import { decodeHandshake } from './wire/datagram.ts'
-import type { SessionFrame } from './wire/frames.ts'
+import { decodeHandshake, isInitiation } from './wire/datagram.ts'
+import type { RelayRefusal, SessionFrame } from './wire/frames.ts'
 import { answerBinding, isStun } from './wire/stun.ts'
 
 /**
@@ -48,7 +49,6 @@ import { answerBinding, isStun } from './wire/stun.ts'
 const SLEEP_MS = 5_000
 /** Guess: a web page asks its peer for its address once. */
 const STUN_PER_S = 20
-const CANDIDATES_MAX = 8
 
 export class Peer implements Core {
   readonly #identity: Identity
@@ -58,16 +58,18 @@ export class Peer implements Core {
   readonly #beacon: Beacon | undefined
   readonly #relay: Relay
   readonly #stun: TokenBucket
-  readonly #reflexive = new ReflexiveAddresses()
+  readonly #reachability: Reachability
   readonly #sockets = new Map<number, readonly LocalAddress[]>()
   readonly #counters: Record<string, number> = {}
-  readonly #traffic = { datagramsIn: 0, bytesIn: 0, datagramsOut: 0, bytesOut: 0 }
+  readonly #traffic = { datagramsIn: 0, bytesIn: 0, datagramsOut: 0, bytesOut: 0, handshakesOut: 0 }
   #outputs: Output[] = []
   #nextOutput = 0
   #now: Instant
   #wall: UnixMs
   #state: Connectivity = 'offline'
   #isClosed = false
+  /** The one that was told last. */
+  #address: LocalAddress = { host: '', port: 0 }
   /** Asked for twice between any two inputs, and the sum of many parts. */
   #deadline: Deadline | undefined
   #isDeadlineKnown = false
@@ -82,7 +84,8 @@ export class Peer implements Core {
     this.#stun = new TokenBucket(STUN_PER_S, STUN_PER_S, now)
     this.#beacon = config.lan ? new Beacon(random, now) : undefined
     this.#sessions = new Sessions({ crypto, random, identity, host: this.#sessionsHost() }, now)
-    this.#neighbours = new Neighbours(identity.peerId, random, this.#neighbourHost(), now)
+    this.#reachability = new Reachability({ random, host: this.#reachabilityHost() }, now)
+    this.#neighbours = new Neighbours(identity.peerId, random, this.#neighbourHost())
     this.#groups = new Groups({
       crypto,
       random,
@@ -118,6 +121,9 @@ export class Peer implements Core {
       case 'socket':
         this.#onSocket(input.socket, input.state === 'up' ? input.addresses : undefined)
         break
+      case 'portMapping':
+        this.#reachability.mapped(input.mapping, now)
+        break
       case 'loaded':
         this.#count('unreadableRecords', this.#neighbours.load(input.records, now))
         break
@@ -141,25 +147,29 @@ export class Peer implements Core {
   }
 
   snapshot(): Snapshot {
-    const sessions = [...this.#sessions.all()].map((session) => {
-      const { peer, path, rttMs, route } = session
-      const endpoint = route?.kind === 'udp' ? route.endpoint : undefined
-      const address = endpoint && { host: endpoint.host, port: endpoint.port }
-      return { peer, state: session.state === 'up' ? 'up' : 'lost', path, address, rttMs } as const
-    })
     return {
       peerId: this.#identity.peerId,
       state: this.#state,
-      observed: this.#reflexive.candidates(),
+      observed: this.#reachability.observed,
       local: [...this.#sockets.values()].flat(),
-      sessions,
-      counters: { ...this.#traffic, ...this.#counters },
+      nat: this.#reachability.nat,
+      sessions: [...this.#sessions.all()].map((session) => this.#sessionSnapshot(session)),
+      counters: { ...this.#traffic, ...this.#counters, ...this.#reachability.counters },
     }
+  }
+
+  #sessionSnapshot(session: Session): SessionSnapshot {
+    const { peer, path, rttMs, route } = session
+    const address = route?.kind === 'udp' ? addressOf(route.endpoint) : undefined
+    const relay = route?.kind === 'relay' ? route.via : undefined
+    const state = session.state === 'up' ? 'up' : 'lost'
+    return { peer, state, path, address, relay, rttMs, nat: this.#reachability.natOf(peer) }
   }
 
   #firstDeadline(): Deadline | undefined {
     let first = earlier(this.#sessions.deadline(), this.#neighbours.deadline())
     first = earlier(first, this.#groups.deadline())
+    first = earlier(first, this.#reachability.deadline())
     return this.#sockets.size > 0 ? earlier(first, this.#beacon?.deadline()) : first
   }
 
@@ -182,6 +192,7 @@ export class Peer implements Core {
   }
 
   #onStun(data: Uint8Array, from: Endpoint): void {
+    if (this.#reachability.stun(data, from, this.#now)) return
     const answer = answerBinding(data, from)
     if (answer === undefined) return this.#reject('malformed', { kind: 'udp', endpoint: from })
     if (this.#stun.take(1, this.#now)) this.#transmit(from, answer)
@@ -191,6 +202,7 @@ export class Peer implements Core {
     this.#sessions.onDeadline(this.#now)
     this.#neighbours.onDeadline(this.#now)
     this.#groups.onDeadline(this.#now, this.#wall)
+    this.#reachability.onDeadline(this.#now)
     const beacon = this.#sockets.size > 0 ? this.#beacon?.takeDue(this.#now) : undefined
     if (beacon !== undefined) this.#transmit(beacon.to, beacon.data)
   }
@@ -211,6 +223,7 @@ export class Peer implements Core {
   }
 
   #onSocket(socket: number, addresses: readonly LocalAddress[] | undefined): void {
+    if (socket >= SOCKET_SCRATCH) return this.#reachability.socket(socket, addresses, this.#now)
     const before = this.#sockets.get(socket)
     if (addresses === undefined) this.#sockets.delete(socket)
     else this.#sockets.set(socket, addresses)
@@ -218,10 +231,9 @@ export class Peer implements Core {
       before?.length === addresses?.length &&
       before?.every((address, i) => isSameAddress(address, addresses?.[i] ?? address))
     if (before === undefined || isSame) return
-    this.#reflexive.clear()
     this.#beacon?.restart(this.#now)
     this.#wake()
-    for (const session of this.#sessions.all()) this.#neighbours.sendCandidates(session)
+    this.#reachability.networkChanged(this.#now)
   }
 
   #wake(): void {
@@ -258,17 +270,22 @@ export class Peer implements Core {
         return this.#onObserved(session, event.address)
       case 'lost':
         this.#groups.sessionLost(session)
+        this.#relayGone(session.peer)
         this.#neighbours.sessionGone(session, this.#now, false)
         return this.#emit({ type: 'disconnection', peer: session.peer, why: 'timeout' })
       case 'back':
         this.#emit({ type: 'connection', peer: session.peer, path: session.path })
         this.#neighbours.sessionUp(session, this.#now, this.#wall)
+        this.#reachability.sessionUp(session, this.#now)
         return this.#groups.sessionBack(session)
       case 'path': {
         this.#neighbours.pathChanged(session, this.#now, this.#wall)
+        this.#reachability.pathChanged(session, this.#now)
         const { peer, path, rttMs } = session
         return this.#emit({ type: 'path', peer, path, rttMs })
       }
+      case 'pathDied':
+        return this.#reachability.pathDied(event.ageMs, this.#now)
       case 'silent':
         return this.#neighbours.seek(session.peer, this.#now)
       case 'down':
@@ -305,53 +322,63 @@ export class Peer implements Core {
   }
 
   #onOverlayMessage(session: Session, payload: Uint8Array): void {
+    if (isNatMessage(payload)) {
+      const message = decodeNatMessage(payload)
+      if (message === MALFORMED) return this.#reject('malformed', session.route)
+      return this.#reachability.message(session, message, this.#now)
+    }
     const message = decodeOverlayMessage(payload)
     if (message === MALFORMED) return this.#reject('malformed', session.route)
     this.#neighbours.message(session, message, this.#now)
   }
 
   #onRelayFrame(session: Session, frame: SessionFrame): void {
-    if (frame.type === 'relayed') {
-      const route: Route = { kind: 'relay', via: session.peer, prefix: toHex(frame.prefix) }
-      return this.#sessions.receive(frame.datagram, route, this.#now)
+    switch (frame.type) {
+      case 'relayed': {
+        const route = routeThrough(session, frame)
+        if (route === undefined) return this.#reject('over-limit', session.route)
+        return this.#sessions.receive(frame.datagram, route, this.#now)
+      }
+      case 'relayRefused':
+        return this.#onRefusal(session, frame.prefix, frame.why)
+      case 'relay': {
+        const { prefix, datagram } = frame
+        const target = this.#sessions.withPrefix(toHex(prefix))
+        const fate = this.#relay.carry(session, target, datagram.slice(), this.#now)
+        this.#count(fate === 'carried' ? 'relayedDatagrams' : 'relayRefusals', 1)
+        if (fate === 'carried') return
+        session.relay({ type: 'relayRefused', prefix: prefix.slice(), why: fate })
+      }
     }
-    if (frame.type === 'relayRefused') {
-      return this.#neighbours.refused(session.peer, toHex(frame.prefix))
-    }
-    if (frame.type !== 'relay') return
-    const target = this.#sessions.withPrefix(toHex(frame.prefix))
-    const isCarried = this.#relay.carry(session, target, frame.datagram.slice(), this.#now)
-    this.#count(isCarried ? 'relayedDatagrams' : 'relayRefusals', 1)
-    if (!isCarried) session.relay({ type: 'relayRefused', prefix: frame.prefix.slice() })
+  }
+
+  #onRefusal(relay: Session, prefix: Uint8Array, why: RelayRefusal): void {
+    this.#neighbours.refused(relay.peer, toHex(prefix), why, this.#now)
+    if (why === 'unknown')
+      this.#sessions.withPrefix(toHex(prefix))?.relayGone(relay.peer, this.#now)
   }
 
   #onObserved(session: Session, address: LocalAddress): void {
-    if (!this.#reflexive.report(session.peer, address)) return
-    const [first] = this.#reflexive.candidates()
-    if (first !== undefined) this.#emit({ type: 'address', address: first })
-    for (const other of this.#sessions.all()) {
-      if (other.state === 'up') this.#neighbours.sendCandidates(other)
-    }
+    this.#reachability.observe(session, address, this.#now)
+  }
+
+  /** Whoever is relayed by this peer has to find another way. */
+  #relayGone(peer: PeerId): void {
+    for (const session of this.#sessions.all()) session.relayGone(peer, this.#now)
   }
 
   #onClosed(session: Session, why: LeaveReason): void {
-    this.#reflexive.forget(session.peer)
+    this.#reachability.sessionGone(session, this.#now)
+    this.#relayGone(session.peer)
     this.#groups.sessionDown(session, why, this.#now)
     this.#emit({ type: 'disconnection', peer: session.peer, why })
     this.#neighbours.sessionGone(session, this.#now, why !== 'restarted')
   }
 
-  #candidates(): readonly LocalAddress[] {
-    const local = [...this.#sockets.values()].flat()
-    const reachable = local.filter((address) => classifyHost(address.host) !== 'loopback')
-    return [...this.#reflexive.candidates(), ...reachable]
-      .filter((a, i, all) => all.findIndex((b) => isSameAddress(a, b)) === i)
-      .slice(0, CANDIDATES_MAX)
-  }
-
   #transmit(to: Endpoint, data: Uint8Array): void {
     this.#traffic.datagramsOut++
     this.#traffic.bytesOut += data.length
+    if (isInitiation(data)) this.#traffic.handshakesOut++
     this.#output({ type: 'transmit', to, data })
   }
 
@@ -381,6 +408,7 @@ export class Peer implements Core {
         if (observed !== undefined) this.#onObserved(session, observed)
         this.#emit({ type: 'connection', peer: session.peer, path: session.path })
         this.#neighbours.sessionUp(session, this.#now, this.#wall)
+        this.#reachability.sessionUp(session, this.#now)
         this.#groups.sessionUp(session, this.#now, this.#wall)
       },
       closed: (session, why) => this.#onClosed(session, why),
@@ -394,6 +422,26 @@ export class Peer implements Core {
     }
   }
 
+  #reachabilityHost(): ConstructorParameters<typeof Reachability>[0]['host'] {
+    return {
+      transmit: (to, data) => this.#transmit(to, data),
+      bind: (socket) => this.#output({ type: 'bind', socket }),
+      unbind: (socket) => this.#output({ type: 'unbind', socket }),
+      local: (socket) => this.#sockets.get(socket),
+      sessions: () => this.#sessions.all(),
+      sessionOf: (peer) => this.#sessions.with(peer),
+      withPrefix: (prefix) => this.#sessions.withPrefix(prefix),
+      relaysTo: (peer) => this.#neighbours.relaysTo(peer),
+      changed: (nat) => {
+        this.#emit({ type: 'nat', nat })
+        const [first] = this.#reachability.observed
+        if (first === undefined || isSameAddress(first, this.#address)) return
+        this.#address = first
+        this.#emit({ type: 'address', address: first })
+      },
+    }
+  }
+
   #neighbourHost(): ConstructorParameters<typeof Neighbours>[2] {
     return {
       dial: (peer, routes, now) => this.#sessions.dial(peer, routes, now),
@@ -401,9 +449,12 @@ export class Peer implements Core {
       sessionOf: (peer: PeerId) => this.#sessions.with(peer),
       sessions: () => this.#sessions.all(),
       sessionCount: () => this.#sessions.size,
-      candidates: () => this.#candidates(),
       hasIpv6: () => this.#sockets.has(SOCKET_IPV6),
       store: (key, value) => this.#output({ type: 'store', key, value }),
     }
   }
+}
+
+function addressOf({ host, port }: Endpoint): LocalAddress {
+  return { host, port }
 }

@@ -7,8 +7,10 @@ import type {
   Endpoint,
   Input,
   Instant,
+  LocalAddress,
   Output,
   PeerEvent,
+  PortMapping,
   Snapshot,
   StoredRecord,
   UnixMs,
@@ -17,6 +19,7 @@ import { Driver, type DriverOptions, type DriverTrace } from './drive.ts'
 import type { Clock, MaybePromise, Storage, Transport, TransportReceiver } from './ports.ts'
 
 const FROM: Endpoint = { kind: 'udp', socket: 0, host: '192.0.2.1', port: 1 }
+const ADDRESS: LocalAddress = { host: '192.0.2.2', port: 2 }
 const ONLINE: PeerEvent = { type: 'state', state: 'online' }
 const DIAL: Command = { type: 'dial', addresses: [], peer: undefined }
 
@@ -250,6 +253,57 @@ test('a transport that throws is reported and the driver goes on', () => {
   assert.deepEqual(rig.portErrors, ['transport: no buffer', 'transport: no buffer'])
 })
 
+test('scratch sockets are bound and let go in order with what is sent', () => {
+  const rig = new Rig()
+  rig.core.answer = (input) =>
+    input.type === 'datagram' ? [bind(16), transmit(1), unbind(16)] : []
+  rig.driver.start()
+  rig.datagram(9)
+  assert.deepEqual(rig.log, ['open', 'bind 16', 'send 1', 'unbind 16'])
+})
+
+test('what a transport reports inside bind is handled after the outputs in hand', () => {
+  const rig = new Rig()
+  rig.core.answer = (input) => (input.type === 'datagram' ? [bind(16), transmit(1)] : [])
+  rig.onBind = (socket) => rig.receiver?.socket(socket, 'up', [ADDRESS])
+  rig.driver.start()
+  rig.datagram(9)
+  assert.deepEqual(rig.log, ['open', 'bind 16', 'send 1'])
+  const up: Input = { type: 'socket', socket: 16, state: 'up', addresses: [ADDRESS] }
+  assert.deepEqual(rig.core.inputs[1], up)
+})
+
+test('a bind or unbind that throws is reported, and after a bind the core hears that the socket is down', () => {
+  const rig = new Rig()
+  rig.core.answer = (input) => (input.type === 'datagram' ? [bind(16), unbind(16)] : [])
+  rig.onBind = () => {
+    throw new Error('no more sockets')
+  }
+  rig.onUnbind = () => {
+    throw new Error('no such socket')
+  }
+  rig.driver.start()
+  rig.datagram(9)
+  assert.deepEqual(rig.portErrors, ['transport: no more sockets', 'transport: no such socket'])
+  const down: Input = { type: 'socket', socket: 16, state: 'down', addresses: [] }
+  assert.deepEqual(rig.core.inputs.slice(1), [down])
+})
+
+test('port mappings, granted and lost, reach the core until the driver has closed', () => {
+  const rig = new Rig()
+  rig.driver.start()
+  const mapping: PortMapping = { protocol: 'pcp', external: ADDRESS }
+  rig.receiver?.portMapping(mapping)
+  rig.receiver?.portMapping(undefined)
+  assert.deepEqual(rig.core.inputs, [
+    { type: 'portMapping', mapping },
+    { type: 'portMapping', mapping: undefined },
+  ])
+  rig.driver.close()
+  rig.receiver?.portMapping(mapping)
+  assert.equal(rig.core.inputs.at(-1)?.type, 'command')
+})
+
 test('closing lets the core say good-bye, then waits for every write before it closes the storage', async () => {
   const rig = new Rig()
   let finishWrite = () => {}
@@ -370,6 +424,8 @@ class Rig {
   now = 0
   onEvent: (event: PeerEvent) => void = () => {}
   onSend: () => void = () => {}
+  onBind: (socket: number) => void = () => {}
+  onUnbind: () => void = () => {}
   load: (prefix: string) => MaybePromise<readonly StoredRecord[]> = () => []
   write: () => MaybePromise<void> = () => undefined
 
@@ -424,6 +480,14 @@ class Rig {
         this.log.push('open')
         this.receiver = on
       },
+      bind: (socket) => {
+        this.log.push(`bind ${socket}`)
+        this.onBind(socket)
+      },
+      unbind: (socket) => {
+        this.log.push(`unbind ${socket}`)
+        this.onUnbind()
+      },
       send: (_, data) => {
         this.log.push(`send ${data[0]}`)
         this.onSend()
@@ -450,6 +514,14 @@ class Rig {
 
 function transmit(first: number): Output {
   return { type: 'transmit', to: FROM, data: Uint8Array.of(first) }
+}
+
+function bind(socket: number): Output {
+  return { type: 'bind', socket }
+}
+
+function unbind(socket: number): Output {
+  return { type: 'unbind', socket }
 }
 
 function store(key: string, first: number): Output {

@@ -34,7 +34,10 @@ export interface DriverOptions {
   readonly onFault: (error: unknown) => void
   /** `onEvent` or `trace` threw. The driver goes on. */
   readonly onAppError: (error: unknown) => void
-  /** A port threw or rejected. The driver goes on: a failed load counts as no records. */
+  /**
+   * A port threw or rejected. The driver goes on: a failed load counts as no records, a failed bind as
+   * a socket that is down.
+   */
   readonly onPortError: (error: unknown, port: Port) => void
 }
 
@@ -83,6 +86,7 @@ export class Driver {
           this.#feed({ type: 'datagram', from, data: this.#isPumping ? data.slice() : data }),
         socket: (socket, state, addresses) =>
           this.#feed({ type: 'socket', socket, state, addresses }),
+        portMapping: (mapping) => this.#feed({ type: 'portMapping', mapping }),
       }),
     )
   }
@@ -173,6 +177,12 @@ export class Driver {
       case 'transmit':
         this.#send(output.to, output.data)
         return
+      case 'bind':
+        this.#bind(output.socket)
+        return
+      case 'unbind':
+        this.#guardPort('transport', () => this.#options.transport.unbind(output.socket))
+        return
       case 'store':
         this.#guardPort('storage', () => this.#follow(storage.write(output.key, output.value)))
         return
@@ -190,6 +200,16 @@ export class Driver {
       this.#options.transport.send(to, data)
     } catch (error) {
       this.#options.onPortError(error, 'transport')
+    }
+  }
+
+  /** A bind that throws counts as a socket that cannot be had. */
+  #bind(socket: number): void {
+    try {
+      this.#options.transport.bind(socket)
+    } catch (error) {
+      this.#options.onPortError(error, 'transport')
+      this.#feed({ type: 'socket', socket, state: 'down', addresses: [] })
     }
   }
 

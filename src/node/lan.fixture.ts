@@ -19,6 +19,7 @@ const say = (host: string, port: number, text: string) =>
 
 transport.open({
   socket: () => {},
+  portMapping: () => {},
   datagram: (from, data) => {
     const [kind, pid] = read(data).split(' ')
     if (kind === 'beacon' && from.socket === SOCKET_LAN && Number(pid) !== own) {

@@ -1,48 +1,72 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { errorCode } from './host-error.ts'
 
+/** Hears one datagram. */
+export type Receive = (data: Uint8Array, host: string, port: number) => void
+
 /**
- * One bound UDP socket of one family, which only ever loses datagrams: it never throws, and never
- * fails once it is bound.
+ * One UDP socket of one family, which only ever loses datagrams: it never throws, and never fails once
+ * it is bound.
  */
 export class UdpSocket {
-  readonly port: number
   /** For multicast options, which the wrapper does not know. Sends synchronously. */
   readonly raw: Socket
+  readonly #family: 4 | 6
+  #port = 0
 
-  private constructor(socket: Socket) {
-    this.raw = socket
-    this.port = socket.address().port
+  constructor(family: 4 | 6, receive: Receive) {
+    this.#family = family
+    this.raw = createSocket({
+      type: family === 4 ? 'udp4' : 'udp6',
+      ipv6Only: family === 6,
+      lookup: (literal, _options, callback) => callback(null, literal, family),
+    })
+    // Node writes addresses as inet_ntop does, lower-case and shortest (RFC 5952), and appends a
+    // zone to link-local ones alone, which cannot be answered without it.
+    this.raw.on('message', (data, from) => receive(plain(data), from.address, from.port))
   }
 
-  /** Rejects with the operating system's error. `host` undefined is every address of the family. */
-  static bind(
+  /** Binds one with large buffers. Rejects with the operating system's error. */
+  static open(
     family: 4 | 6,
     port: number,
     host: string | undefined,
-    receive: (data: Uint8Array, host: string, port: number) => void,
+    receive: Receive,
   ): Promise<UdpSocket> {
     return new Promise((resolve, reject) => {
-      const socket = createSocket({
-        type: family === 4 ? 'udp4' : 'udp6',
-        ipv6Only: family === 6,
-        lookup: (literal, _options, callback) => callback(null, literal, family),
+      const socket = new UdpSocket(family, receive)
+      socket.bind(port, host, (error) => {
+        if (error !== undefined) reject(error)
+        else {
+          raiseBuffers(socket.raw)
+          resolve(socket)
+        }
       })
-      // Node writes addresses as inet_ntop does, lower-case and shortest (RFC 5952), and appends a
-      // zone to link-local ones alone, which cannot be answered without it.
-      socket.on('message', (data, from) => receive(plain(data), from.address, from.port))
-      socket.once('error', (error) => {
-        socket.close()
-        reject(error)
-      })
-      const address = host ?? (family === 4 ? '0.0.0.0' : '::')
-      socket.bind({ port, address, exclusive: true }, () => {
-        socket.removeAllListeners('error')
-        // Failures to receive (an ICMP error, on some systems): a datagram lost.
-        socket.on('error', () => {})
-        raiseBuffers(socket)
-        resolve(new UdpSocket(socket))
-      })
+    })
+  }
+
+  /** 0 until it is bound. */
+  get port(): number {
+    return this.#port
+  }
+
+  /**
+   * Called once; `settled` is called once, most often before this returns. `host` undefined is every
+   * address of the family. What is sent before it is bound goes when it is.
+   */
+  bind(port: number, host: string | undefined, settled: (error: Error | undefined) => void): void {
+    const { raw } = this
+    raw.once('error', (error) => {
+      raw.close()
+      settled(error)
+    })
+    const address = host ?? (this.#family === 4 ? '0.0.0.0' : '::')
+    raw.bind({ port, address, exclusive: true }, () => {
+      raw.removeAllListeners('error')
+      // Failures to receive (an ICMP error, on some systems): a datagram lost.
+      raw.on('error', () => {})
+      this.#port = raw.address().port
+      settled(undefined)
     })
   }
 

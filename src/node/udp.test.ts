@@ -3,7 +3,13 @@ import { spawn, spawnSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { type Endpoint, type LocalAddress, SOCKET_IPV4, SOCKET_IPV6 } from '../core/io.ts'
+import {
+  type Endpoint,
+  type LocalAddress,
+  SOCKET_IPV4,
+  SOCKET_IPV6,
+  SOCKET_SCRATCH,
+} from '../core/io.ts'
 import { transportSuite } from '../testing/transport-suite.ts'
 import { HostError } from './host-error.ts'
 import { hostsOf } from './interfaces.ts'
@@ -16,6 +22,7 @@ const hasIpv6 = hostsOf((await import('node:os')).networkInterfaces()).hasIpv6
 
 interface Opened {
   readonly up: Map<number, readonly LocalAddress[]>
+  readonly down: number[]
   readonly heard: Endpoint[]
   readonly transport: Awaited<ReturnType<typeof openUdp>>
 }
@@ -24,14 +31,19 @@ async function open(options: UdpOptions): Promise<Opened> {
   const transport = await openUdp({ lan: false, ...options })
   const up = new Map<number, readonly LocalAddress[]>()
   const heard: Endpoint[] = []
+  const down: number[] = []
   transport.open({
     datagram: (from) => heard.push(from),
     socket: (socket, state, addresses) => {
       if (state === 'up') up.set(socket, addresses)
-      else up.delete(socket)
+      else {
+        up.delete(socket)
+        down.push(socket)
+      }
     },
+    portMapping: () => {},
   })
-  return { up, heard, transport }
+  return { up, down, heard, transport }
 }
 
 test('both families get one port', { skip: !hasIpv6 && 'no IPv6' }, async () => {
@@ -148,5 +160,41 @@ test('a machine without IPv6 has no IPv6 socket, and addresses that come and go 
   })
   assert.equal(child.stderr, '')
   const lines = child.stdout.trim().split('\n')
-  assert.deepEqual(lines, ['0 up 127.0.0.1', '0 up 10.9.8.7', '0 down'])
+  assert.deepEqual(lines, [
+    '0 up 127.0.0.1',
+    '16 up 127.0.0.1',
+    '0 up 10.9.8.7',
+    '16 up 10.9.8.7',
+    '0 down',
+    '16 down',
+  ])
+})
+
+test('a process that may open no more files gets no more scratch sockets, and goes on', {
+  skip: process.platform === 'win32' && 'needs ulimit',
+}, () => {
+  const script = 'ulimit -n 100; exec "$0" --import tsx "$1" sockets 256'
+  const child = spawnSync('sh', ['-c', script, process.execPath, fixture], { encoding: 'utf8' })
+  assert.equal(child.stderr, '')
+  const [, up, down] = /^(\d+) up, (\d+) down$/.exec(child.stdout.trim()) ?? []
+  assert.equal(Number(up) + Number(down), 256)
+  assert.ok(Number(up) > 0 && Number(down) > 100, child.stdout)
+})
+
+test('a transport of IPv6 alone has no scratch sockets, and says so', {
+  skip: !hasIpv6 && 'no IPv6',
+}, async () => {
+  const { transport, down } = await open({ host: '::1' })
+  transport.bind(SOCKET_SCRATCH)
+  transport.close()
+  assert.deepEqual(down, [SOCKET_SCRATCH])
+})
+
+test('a number that names no scratch socket to be is a fault of the caller', async () => {
+  const { transport } = await open({ host: '127.0.0.1' })
+  transport.bind(SOCKET_SCRATCH)
+  for (const socket of [SOCKET_IPV4, SOCKET_SCRATCH, 16.5]) {
+    assert.throws(() => transport.bind(socket), { code: 'EBADARG' })
+  }
+  transport.close()
 })

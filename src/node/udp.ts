@@ -1,6 +1,13 @@
 import { isIP } from 'node:net'
 import { UsageError } from '../core/errors.ts'
-import { type Endpoint, LAN_HOST, SOCKET_IPV4, SOCKET_IPV6, SOCKET_LAN } from '../core/io.ts'
+import {
+  type Endpoint,
+  LAN_HOST,
+  SOCKET_IPV4,
+  SOCKET_IPV6,
+  SOCKET_LAN,
+  SOCKET_SCRATCH,
+} from '../core/io.ts'
 import type { Transport, TransportReceiver } from '../driver/ports.ts'
 import { errorCode, HostError } from './host-error.ts'
 import { type InterfaceHosts, interfaceHosts } from './interfaces.ts'
@@ -24,9 +31,9 @@ export interface UdpTransport extends Transport {
 
 /**
  * Binds the transport of a Node peer: one UDP socket per address family, on the same port where that
- * can be had, and the LAN listener. Decides which sockets there are and what our addresses are; knows
- * nothing of what datagrams mean. A machine without one of the families is not an error; a busy port
- * is. From here to `close` the transport keeps the process alive.
+ * can be had, the LAN listener, and scratch sockets as they are asked for. Decides which sockets there
+ * are and what our addresses are; knows nothing of what datagrams mean. A machine without one of the
+ * families is not an error; a busy port is. From here to `close` the transport keeps the process alive.
  */
 export async function openUdp(options: UdpOptions = {}): Promise<UdpTransport> {
   const { port = 0, host, lan = true } = options
@@ -58,6 +65,8 @@ const CLOSE_GRACE_MS = 50
 /** Where datagrams enter: nowhere until a receiver is attached, nowhere again after it is taken off. */
 class Inlet {
   receiver: TransportReceiver | undefined
+  /** The scratch sockets that are open, by number: what the others heard still arrives. */
+  readonly scratch = new Map<number, UdpSocket>()
   readonly #arrived: Datagram[] = []
 
   take(socket: number, data: Uint8Array, host: string, port: number): void {
@@ -66,7 +75,11 @@ class Inlet {
   }
 
   readonly #deliver = () => {
-    for (const { from, data } of this.#arrived.splice(0)) this.receiver?.datagram(from, data)
+    for (const { from, data } of this.#arrived.splice(0)) {
+      if (from.socket < SOCKET_SCRATCH || this.scratch.has(from.socket)) {
+        this.receiver?.datagram(from, data)
+      }
+    }
   }
 }
 
@@ -78,11 +91,11 @@ interface Datagram {
 class BoundUdp implements UdpTransport {
   readonly port: number
   readonly #inlet: Inlet
-  /** By socket number. */
+  /** By socket number, without the scratch ones. */
   readonly #sockets: readonly (UdpSocket | undefined)[]
   readonly #lan: LanListener | undefined
   readonly #host: string | undefined
-  readonly #reported: string[] = []
+  readonly #reported = new Map<number, string>()
   #hosts: InterfaceHosts
   #poll: NodeJS.Timeout | undefined
   #isClosed = false
@@ -104,8 +117,39 @@ class BoundUdp implements UdpTransport {
     this.#readInterfaces()
   }
 
+  bind(socket: number): void {
+    const { scratch } = this.#inlet
+    if (this.#isClosed) return
+    if (!Number.isInteger(socket) || socket < SOCKET_SCRATCH || scratch.has(socket)) {
+      throw new UsageError('EBADARG', 'socket', 'the number of a scratch socket to be', `${socket}`)
+    }
+    if (!this.#hosts.hasIpv4) {
+      this.#inlet.receiver?.socket(socket, 'down', [])
+      return
+    }
+    const opened = new UdpSocket(4, (data, host, port) =>
+      this.#inlet.take(socket, data, host, port),
+    )
+    scratch.set(socket, opened)
+    opened.bind(0, this.#host, (error) => {
+      if (scratch.get(socket) !== opened) return
+      if (error === undefined) this.#report(socket, opened, true, this.#hosts.ipv4)
+      else {
+        scratch.delete(socket)
+        this.#inlet.receiver?.socket(socket, 'down', [])
+      }
+    })
+  }
+
+  unbind(socket: number): void {
+    this.#inlet.scratch.get(socket)?.close(CLOSE_GRACE_MS)
+    this.#inlet.scratch.delete(socket)
+    this.#reported.delete(socket)
+  }
+
   send(to: Endpoint, data: Uint8Array): void {
-    const socket = this.#isClosed ? undefined : this.#sockets[to.socket]
+    if (this.#isClosed) return
+    const socket = this.#sockets[to.socket] ?? this.#inlet.scratch.get(to.socket)
     if (to.host !== LAN_HOST) socket?.send(data, to.host, to.port)
     else if (socket !== undefined) sendToLinks(socket.raw, this.#hosts, data)
   }
@@ -117,31 +161,44 @@ class BoundUdp implements UdpTransport {
     clearInterval(this.#poll)
     this.#lan?.close()
     for (const socket of this.#sockets) socket?.close(CLOSE_GRACE_MS)
+    for (const socket of this.#inlet.scratch.values()) socket.close(CLOSE_GRACE_MS)
+    this.#inlet.scratch.clear()
   }
 
   #readInterfaces(): void {
     this.#hosts = interfaceHosts(this.#host)
     this.#lan?.join(this.#hosts)
-    this.#report(SOCKET_IPV4, this.#hosts.hasIpv4, this.#hosts.ipv4)
-    this.#report(SOCKET_IPV6, this.#hosts.hasIpv6, this.#hosts.ipv6)
+    const { ipv4, ipv6, hasIpv4, hasIpv6 } = this.#hosts
+    this.#report(SOCKET_IPV4, this.#sockets[SOCKET_IPV4], hasIpv4, ipv4)
+    this.#report(SOCKET_IPV6, this.#sockets[SOCKET_IPV6], hasIpv6, ipv6)
+    for (const [number, socket] of this.#inlet.scratch) {
+      this.#report(number, socket, hasIpv4, ipv4)
+      if (!hasIpv4) this.unbind(number)
+    }
   }
 
   /** Tells of a socket when what there is to tell differs from the last time. */
-  #report(socket: number, isUp: boolean, hosts: readonly string[]): void {
-    const port = this.#sockets[socket]?.port
-    if (port === undefined) return
+  #report(
+    number: number,
+    socket: UdpSocket | undefined,
+    isUp: boolean,
+    hosts: readonly string[],
+  ): void {
+    const { receiver } = this.#inlet
+    if (socket === undefined || socket.port === 0 || receiver === undefined) return
     const report = isUp ? `up ${hosts.join(' ')}` : 'down'
-    if (report === (this.#reported[socket] ?? 'down')) return
-    this.#reported[socket] = report
+    if (report === (this.#reported.get(number) ?? 'down')) return
+    this.#reported.set(number, report)
+    const { port } = socket
     const addresses = isUp ? hosts.map((host) => ({ host, port })) : []
-    this.#inlet.receiver?.socket(socket, isUp ? 'up' : 'down', addresses)
+    receiver.socket(number, isUp ? 'up' : 'down', addresses)
   }
 }
 
 async function bindSockets(inlet: Inlet, port: number, host: string | undefined): Promise<Pair> {
   const bind = (family: 4 | 6, onPort: number) => {
     const number = family === 4 ? SOCKET_IPV4 : SOCKET_IPV6
-    return UdpSocket.bind(family, onPort, host, (data, from, fromPort) =>
+    return UdpSocket.open(family, onPort, host, (data, from, fromPort) =>
       inlet.take(number, data, from, fromPort),
     )
   }

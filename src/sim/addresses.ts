@@ -1,3 +1,7 @@
+/** Dynamic ports (RFC 6335 §6). */
+export const FIRST_DYNAMIC_PORT = 49_152
+export const DYNAMIC_PORTS = 16_384
+
 /**
  * Public addresses by number: each of the first 20,480 in a /16 of its own, because peers trust
  * neighbours in one network less. None lies in a range with a special meaning (RFC 6890).

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { PeerId, SessionSnapshot, Snapshot } from '../core/io.ts'
+import { UNKNOWN_NAT } from '../core/nat/vector.ts'
 import {
   checkConvergence,
   checkEveryoneConnected,
@@ -86,13 +87,16 @@ function snapshot(peerId: string, sessions: readonly [string, 'up' | 'lost'][]):
     state: 'online',
     observed: [],
     local: [],
+    nat: UNKNOWN_NAT,
     sessions: sessions.map(
       ([peer, state]): SessionSnapshot => ({
         peer: peer as PeerId,
         state,
         path: 'direct',
         address: undefined,
+        relay: undefined,
         rttMs: 1,
+        nat: undefined,
       }),
     ),
     counters: {},

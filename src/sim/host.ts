@@ -1,4 +1,4 @@
-import { UsageError } from '../core/errors.ts'
+import { assert, UsageError } from '../core/errors.ts'
 import {
   type Command,
   type Core,
@@ -7,15 +7,18 @@ import {
   LAN_HOST,
   type LocalAddress,
   type PeerEvent,
+  type PortMapping,
   type RejectCode,
   type Snapshot,
   SOCKET_IPV4,
   SOCKET_IPV6,
   SOCKET_LAN,
+  SOCKET_SCRATCH,
   type UnixMs,
 } from '../core/io.ts'
 import { Driver, type DriverTrace, type Port } from '../driver/drive.ts'
 import type { TransportReceiver } from '../driver/ports.ts'
+import { DYNAMIC_PORTS, FIRST_DYNAMIC_PORT } from './addresses.ts'
 import { HostClock } from './clock.ts'
 import { Interface } from './interface.ts'
 import type { Internet } from './internet.ts'
@@ -50,6 +53,11 @@ export interface Attachment {
 
 /** Guess, unmeasured: how long multicast takes on one segment. */
 const BEACON_MS = 0.25
+/**
+ * Scratch ports lie this far apart, for systems scatter them: a NAT that takes the next free port
+ * would find neighbours in each other's way. Odd, so that every dynamic port gets its turn.
+ */
+const SCRATCH_STRIDE = 5_099
 
 /** One boot of a core. Without a receiver it can neither send nor hear. */
 interface Run {
@@ -82,7 +90,11 @@ export class Host {
   readonly #internet: Internet
   readonly #random: SeededRandom
   #place: HostPlace
-  #interfaces: readonly Interface[] = []
+  #ipv4: Interface
+  #ipv6: Interface | undefined
+  /** The addresses of its scratch sockets, by socket number. */
+  readonly #scratch = new Map<number, LocalAddress>()
+  #scratchPorts = 0
   #skewMs: number
   #run: Run | undefined
   #made: { readonly makeCore: MakeCore; readonly callbacks: HostCallbacks } | undefined
@@ -106,7 +118,9 @@ export class Host {
     this.#random = internet.random.fork(name)
     this.#skewMs = skewMs
     this.#place = place
-    this.#attach()
+    this.#ipv4 = this.#attachIpv4()
+    this.#ipv6 = this.#attachIpv6()
+    place.segment?.add(this)
   }
 
   get place(): HostPlace {
@@ -161,11 +175,16 @@ export class Host {
           run.receiver = on
           this.#announceSockets(on)
         },
+        bind: (socket) => {
+          if (run.receiver !== undefined) this.#bind(socket, run.receiver)
+        },
+        unbind: (socket) => this.#unbind(socket),
         send: (to, data) => {
           if (run.receiver !== undefined) this.#send(to, data)
         },
         close: () => {
           run.receiver = undefined
+          this.#closeScratch()
         },
       },
       onEvent: (event) => {
@@ -212,6 +231,7 @@ export class Host {
     const run = this.#running()
     run.clock.stop()
     run.receiver = undefined
+    this.#closeScratch()
     this.#run = undefined
     this.#isAsleep = false
     if (losesWrites > 0) this.storage.loseWrites(losesWrites)
@@ -248,12 +268,31 @@ export class Host {
     if (this.#run !== undefined) this.#run.clock.skewMs = skewMs
   }
 
-  /** Use `Internet.move`. */
+  /** Use `Internet.move`. Scratch sockets end: what they were opened for is gone with the address. */
   attachTo(place: HostPlace): void {
-    this.#detach()
+    const lost = [...this.#scratch.keys()]
+    this.#closeScratch()
+    this.#ipv4.detach()
+    this.#ipv6?.detach()
+    this.#place.segment?.delete(this)
     this.#place = place
-    this.#attach()
-    if (this.#run?.receiver !== undefined) this.#announceSockets(this.#run.receiver)
+    this.#ipv4 = this.#attachIpv4()
+    this.#ipv6 = this.#attachIpv6()
+    place.segment?.add(this)
+    const receiver = this.#run?.receiver
+    if (receiver === undefined) return
+    for (const socket of lost) receiver.socket(socket, 'down', [])
+    this.#announceSockets(receiver)
+  }
+
+  /** Tells the core what a router forwards to it; `NatBox.forward` makes one do so. */
+  tellPortMapping(mapping: PortMapping | undefined): void {
+    this.#running().receiver?.portMapping(mapping)
+  }
+
+  /** Scratch sockets that are open. */
+  get scratchSockets(): number {
+    return this.#scratch.size
   }
 
   /** A datagram reached one of its sockets; `Interface` calls it. */
@@ -305,23 +344,49 @@ export class Host {
     if (to.host === LAN_HOST) this.#sendBeacon(data, digest)
     else {
       const isIpv6 = to.host.includes(':')
-      const socket = isIpv6 ? SOCKET_IPV6 : SOCKET_IPV4
-      const via = this.#interfaces.find((candidate) => candidate.socket === socket)
-      if (via === undefined || to.socket !== socket) {
+      const via = isIpv6 ? this.#ipv6 : this.#ipv4
+      const isMain = to.socket === via?.socket
+      const source = isMain ? via?.address : isIpv6 ? undefined : this.#scratch.get(to.socket)
+      if (via === undefined || source === undefined) {
         network.drop('unreachable')
         return
       }
       const destination = { host: to.host, port: to.port }
-      via.send(new Flight(network, this.number, data, digest, via.address, destination, false))
+      via.send(new Flight(network, this.number, data, digest, source, destination, false))
     }
+  }
+
+  #bind(socket: number, on: TransportReceiver): void {
+    assert(socket >= SOCKET_SCRATCH && !this.#scratch.has(socket), 'a scratch socket is bound once')
+    for (let tries = 0; tries < DYNAMIC_PORTS; tries++) {
+      const offset = this.port + ++this.#scratchPorts * SCRATCH_STRIDE
+      const port = FIRST_DYNAMIC_PORT + (offset % DYNAMIC_PORTS)
+      if (!this.#ipv4.open(port, socket)) continue
+      const address = { host: this.#ipv4.address.host, port }
+      this.#scratch.set(socket, address)
+      on.socket(socket, 'up', [address])
+      return
+    }
+    on.socket(socket, 'down', [])
+  }
+
+  #unbind(socket: number): void {
+    const address = this.#scratch.get(socket)
+    if (address === undefined) return
+    this.#ipv4.close(address.port)
+    this.#scratch.delete(socket)
+  }
+
+  #closeScratch(): void {
+    for (const { port } of this.#scratch.values()) this.#ipv4.close(port)
+    this.#scratch.clear()
   }
 
   #sendBeacon(data: Uint8Array, digest: ReturnType<typeof digestOf>): void {
     const { network } = this.#internet
     for (const mate of this.#place.segment ?? []) {
       if (mate === this) continue
-      const target = mate.#interfaces[0]
-      if (target === undefined) continue
+      const target = mate.#ipv4
       const copy = data.slice()
       new Flight(network, this.number, copy, digest, this.address, mate.address, true).after(
         BEACON_MS,
@@ -339,19 +404,14 @@ export class Host {
     if (this.#place.segment !== undefined) on.socket(SOCKET_LAN, 'up', [])
   }
 
-  #attach(): void {
-    const { ipv4, ipv6, segment } = this.#place
-    const interfaces = [new Interface(this, SOCKET_IPV4, ipv4, false, this.#internet)]
-    if (ipv6 !== undefined) {
-      interfaces.push(new Interface(this, SOCKET_IPV6, ipv6, ipv6.isFirewalled, this.#internet))
-    }
-    this.#interfaces = interfaces
-    segment?.add(this)
+  #attachIpv4(): Interface {
+    return new Interface(this, SOCKET_IPV4, this.#place.ipv4, false, this.#internet)
   }
 
-  #detach(): void {
-    for (const attached of this.#interfaces) attached.detach()
-    this.#place.segment?.delete(this)
+  #attachIpv6(): Interface | undefined {
+    const { ipv6 } = this.#place
+    if (ipv6 === undefined) return undefined
+    return new Interface(this, SOCKET_IPV6, ipv6, ipv6.isFirewalled, this.#internet)
   }
 
   #running(): Run {

@@ -9,7 +9,10 @@ const FIREWALL_MS = 120_000
 /** The firewall's memory is searched for dead entries at this size, and at twice what is left. */
 const SWEEP_ENTRIES = 1024
 
-/** One address of one host. It ends when the host moves: what is then still under way is lost. */
+/**
+ * One address of one host, and which of its sockets gets what arrives there. It ends when the host
+ * moves: what is then still under way is lost.
+ */
 export class Interface implements Node {
   readonly socket: number
   readonly link: Link
@@ -19,6 +22,8 @@ export class Interface implements Node {
   readonly #realm: Realm
   readonly #internet: Internet
   readonly #written: Map<string, number> | undefined
+  /** Scratch sockets by port. */
+  readonly #scratch = new Map<number, number>()
   #sweepAt = SWEEP_ENTRIES
   #isAttached = true
 
@@ -46,10 +51,24 @@ export class Interface implements Node {
 
   arrive(flight: Flight): void {
     const { network } = this.#internet
-    const isOurs = this.#isAttached && flight.destination.port === this.#host.port
-    if (!isOurs) network.drop(this.#isAttached ? 'unreachable' : 'host-down')
+    const { port } = flight.destination
+    const isMain = port === this.address.port
+    const socket = isMain ? this.socket : this.#scratch.get(port)
+    if (!this.#isAttached) network.drop('host-down')
+    else if (socket === undefined) network.drop('unreachable')
     else if (!this.#admits(flight)) network.drop('filtered')
-    else this.#host.receive(flight, flight.isBeacon ? SOCKET_LAN : this.socket)
+    else this.#host.receive(flight, flight.isBeacon ? SOCKET_LAN : socket)
+  }
+
+  /** Gives a port of this address to a scratch socket; false when it is taken. */
+  open(port: number, socket: number): boolean {
+    if (port === this.address.port || this.#scratch.has(port)) return false
+    this.#scratch.set(port, socket)
+    return true
+  }
+
+  close(port: number): void {
+    this.#scratch.delete(port)
   }
 
   detach(): void {

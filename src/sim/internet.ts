@@ -1,5 +1,5 @@
 import { UsageError } from '../core/errors.ts'
-import { publicIpv4, publicIpv6 } from './addresses.ts'
+import { DYNAMIC_PORTS, FIRST_DYNAMIC_PORT, publicIpv4, publicIpv6 } from './addresses.ts'
 import { CheckFailure } from './check-failure.ts'
 import { type Timeline, tickAt } from './clock.ts'
 import { EventQueue, Scheduled } from './event-queue.ts'
@@ -48,9 +48,6 @@ export interface HostOptions {
 
 /** More than this at one instant means that time stands still: two parties answer each other at once. */
 const EVENTS_PER_INSTANT_MAX = 1_000_000
-/** Dynamic ports (RFC 6335 §6). */
-const FIRST_DYNAMIC_PORT = 49_152
-const DYNAMIC_PORTS = 16_384
 const WIRE: LinkProfile = { ...DEFAULT_LINK, latencyMs: 0, datagramBytesMax: 65_507 }
 
 /**

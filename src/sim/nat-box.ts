@@ -1,3 +1,4 @@
+import type { LocalAddress } from '../core/io.ts'
 import type { Link } from './link.ts'
 import { type NatProfile, NatTable } from './nat.ts'
 import { type Flight, type Gateway, type Network, type Node, Realm } from './network.ts'
@@ -69,6 +70,18 @@ export class NatBox implements Node, Gateway {
     this.#addresses = addresses
     this.#attach()
     this.table.reset(addresses)
+  }
+
+  /**
+   * Forwards an external port to an inside socket, until `removeForward` or a reboot; returns the
+   * external address. The inside core learns of it through `Host.tellPortMapping`.
+   */
+  forward(inside: LocalAddress, externalPort: number): LocalAddress {
+    return this.table.forward(inside, externalPort, this.#network.timeline.nowMs)
+  }
+
+  removeForward(inside: LocalAddress): void {
+    this.table.removeForward(inside)
   }
 
   leave(flight: Flight): void {

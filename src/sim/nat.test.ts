@@ -124,8 +124,14 @@ test('hosts behind one NAT reach each other by external address only if it hairp
     a.dial(external)
     internet.run(100)
     assert.equal(b.heard, hairpin ? 1 : 0)
-    // RFC 4787 REQ-9a: the receiver sees the external address.
-    if (hairpin) assert.equal(b.core.heard[0]?.from.host, nat.addresses[0])
+    // RFC 4787 REQ-9a: the receiver sees the external address, and can answer to it.
+    if (hairpin) {
+      assert.deepEqual(b.lastFrom, { host: nat.addresses[0], port: a.host.port })
+      b.dial(b.lastFrom)
+      internet.run(100)
+      assert.equal(a.heard, 1)
+      assert.deepEqual(a.lastFrom, { host: external.host, port: external.port })
+    }
     assert.equal(internet.network.traffic['no-hairpin'], hairpin ? 0 : 1)
   }
 })
@@ -140,6 +146,68 @@ test('behind two NATs in a row a datagram is translated twice and the answer fin
   assert.equal(server.core.heard[0]?.from.host, carrier.addresses[0])
   assert.match(inner.host.place.nat?.addresses[0] ?? '', /^100\.64\./)
   assert.equal(inner.heard, 1)
+})
+
+test('a forward outlives every lifetime and filter, and gives way to removal and reset', () => {
+  const nat = new Bench({ lifetimeMs: 1000, absoluteLifetimeMs: 5000 })
+  const external = nat.table.forward(INSIDE, 4000, 0)
+  assert.deepEqual(external, { host: '30.0.0.1', port: 4000 })
+  assert.deepEqual(nat.out(INSIDE, REMOTE, 99_999), external)
+  assert.deepEqual(nat.table.inbound(external, { ...REMOTE, port: 9 }, 999_999), INSIDE)
+  nat.table.removeForward(INSIDE)
+  nat.table.removeForward(INSIDE)
+  assert.equal(nat.table.inbound(external, REMOTE, 999_999), 'no-mapping')
+  assert.equal(nat.out(INSIDE, REMOTE, 999_999).port, INSIDE.port)
+  const again = nat.table.forward(INSIDE, 4000, 999_999)
+  nat.table.reset()
+  assert.equal(nat.table.inbound(again, REMOTE, 999_999), 'no-mapping')
+})
+
+test('a forward takes no port of another inside socket, and its own port is given to nobody', () => {
+  const nat = new Bench({ lifetimeMs: 1000 })
+  const neighbour = { host: '192.168.1.11', port: INSIDE.port }
+  nat.out(INSIDE, REMOTE, 0)
+  assert.throws(
+    () => nat.table.forward(neighbour, INSIDE.port, 0),
+    /externalPort: expected .* free/,
+  )
+  for (const port of [0, 65_536, 1.5]) {
+    assert.throws(() => nat.table.forward(INSIDE, port, 0), { code: 'EOPTION' })
+  }
+  const external = nat.table.forward(INSIDE, INSIDE.port, 0)
+  assert.equal(nat.out(neighbour, REMOTE, 0).port, INSIDE.port + 1)
+  const moved = nat.table.forward(INSIDE, 4000, 0)
+  assert.equal(nat.table.inbound(external, REMOTE, 0), 'no-mapping', 'one forward a socket')
+  assert.deepEqual(nat.table.inbound(moved, REMOTE, 0), INSIDE)
+  const expired = nat.out({ ...neighbour, port: 4001 }, REMOTE, 0)
+  assert.deepEqual(nat.table.forward(INSIDE, 4001, 1001), expired, 'of a mapping that has ended')
+})
+
+test('other customers take ports of a sequential NAT at the rate the profile says, about Poisson', () => {
+  const noisePerS = 20
+  const nat = new Bench({ allocation: 'sequential', noisePerS })
+  const [stepMs, steps] = [100, 5000]
+  const portAt = (n: number) => nat.out({ ...INSIDE, port: 1 + n }, REMOTE, n * stepMs).port
+  let last = portAt(0)
+  const taken = Array.from({ length: steps }, (_, i) => {
+    const port = portAt(i + 1)
+    const skipped = (port - last - 1 + 64_512) % 64_512
+    last = port
+    return skipped
+  })
+  const mean = taken.reduce((sum, n) => sum + n, 0) / steps
+  const variance = taken.reduce((sum, n) => sum + (n - mean) ** 2, 0) / steps
+  const expected = (noisePerS * stepMs) / 1000
+  assert.ok(Math.abs(mean - expected) < 0.1, `mean ${mean}`)
+  assert.ok(variance > 0.75 * expected && variance < 1.1 * expected, `variance ${variance}`)
+  assert.throws(() => new Bench({ noisePerS: -1 }), /noisePerS: expected 0 or more/)
+})
+
+test('long silence before a noisy sequential NAT costs no time', () => {
+  const nat = new Bench({ allocation: 'sequential', noisePerS: 1000, lifetimeMs: 1e12 })
+  const first = nat.out(INSIDE, REMOTE, 0).port
+  const next = nat.out({ ...INSIDE, port: 1 }, REMOTE, 3_600_000).port
+  assert.equal(next, 1024 + ((first - 1024 + 1 + 3_600_000) % 64_512))
 })
 
 const INSIDE: LocalAddress = { host: '192.168.1.10', port: 5000 }

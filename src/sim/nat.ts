@@ -18,6 +18,8 @@ export interface NatProfile {
   readonly allocation: Allocation
   /** Ports in a block, for `block`. */
   readonly blockPorts: number
+  /** Ports that other customers' mappings take each second, for `sequential`; 0 for none. */
+  readonly noisePerS: number
   /** A mapping, and the leave a remote has to answer, end this long after the last datagram out. */
   readonly lifetimeMs: number
   /** A mapping ends at this age however busy it is; undefined for never. */
@@ -39,6 +41,7 @@ export const DEFAULT_NAT: NatProfile = {
   filtering: 'address-and-port-dependent',
   allocation: 'preserving',
   blockPorts: 512,
+  noisePerS: 0,
   lifetimeMs: 120_000,
   absoluteLifetimeMs: undefined,
   refreshesInbound: false,
@@ -53,9 +56,14 @@ const LAST_PORT = 65_535
 const PORTS = LAST_PORT - FIRST_PORT + 1
 /** Tables are searched for dead entries when they reach this size, and again at twice what is left. */
 const SWEEP_ENTRIES = 1024
+/** The variance of the noise is short of Poisson's by one part in this many. */
+const NOISE_DRAWS_PER_PORT = 8
+/** Above this mean the noise is the mean itself: nobody predicts past so many ports. */
+const NOISE_MEAN_MAX = 512
 
 interface Mapping {
-  readonly key: string
+  /** Undefined for a forward. */
+  readonly key: string | undefined
   readonly inside: LocalAddress
   readonly external: LocalAddress
   readonly createdMs: number
@@ -76,8 +84,11 @@ export class NatTable {
   readonly #byExternal = new Map<string, Mapping>()
   readonly #pairedAddress = new Map<string, string>()
   readonly #blocks = new Map<string, number>()
+  /** By inside socket. */
+  readonly #forwards = new Map<string, Mapping>()
   #addresses: readonly string[]
   #nextPort = FIRST_PORT
+  #noiseUntilMs = 0
   #nextBlock = 0
   #sweepAt = SWEEP_ENTRIES
 
@@ -101,12 +112,45 @@ export class NatTable {
     this.#byExternal.clear()
     this.#pairedAddress.clear()
     this.#blocks.clear()
+    this.#forwards.clear()
+  }
+
+  /**
+   * Forwards an external port to an inside socket, as port mapping protocols ask for: whoever writes to
+   * it gets in, and what the socket sends leaves from there, until `removeForward` or a reset.
+   * Returns the external socket. Throws when another inside socket has that port.
+   */
+  forward(inside: LocalAddress, externalPort: number, nowMs: number): LocalAddress {
+    const isPort = Number.isInteger(externalPort) && externalPort > 0 && externalPort <= LAST_PORT
+    const external = { host: this.#chooseAddress(inside.host), port: externalPort }
+    const holder = this.#byExternal.get(socketKey(external))
+    const isTaken =
+      holder !== undefined &&
+      this.#isAlive(holder, nowMs) &&
+      socketKey(holder.inside) !== socketKey(inside)
+    if (!isPort || isTaken) {
+      throw new UsageError('EOPTION', 'externalPort', 'a port that is free', `${externalPort}`)
+    }
+    if (holder !== undefined) this.#forget(holder)
+    this.removeForward(inside)
+    const mapping = newMapping(undefined, inside, external, nowMs)
+    this.#forwards.set(socketKey(inside), mapping)
+    this.#byExternal.set(socketKey(external), mapping)
+    return external
+  }
+
+  removeForward(inside: LocalAddress): void {
+    const forward = this.#forwards.get(socketKey(inside))
+    if (forward !== undefined) this.#forget(forward)
   }
 
   /** The external socket for a datagram on its way out; undefined when it may not or no port is left. */
   outbound(inside: LocalAddress, remote: LocalAddress, nowMs: number): LocalAddress | undefined {
     if (this.profile.blocksUdp) return undefined
-    const key = `${socketKey(inside)}>${dependentKey(this.profile.mapping, remote)}`
+    const insideKey = socketKey(inside)
+    const forward = this.#forwards.get(insideKey)
+    if (forward !== undefined) return forward.external
+    const key = `${insideKey}>${dependentKey(this.profile.mapping, remote)}`
     let mapping = this.#byKey.get(key)
     if (mapping !== undefined && !this.#isAlive(mapping, nowMs)) {
       this.#forget(mapping)
@@ -130,6 +174,7 @@ export class NatTable {
       this.#forget(mapping)
       return 'no-mapping'
     }
+    if (isForward(mapping)) return mapping.inside
     const { filtering, lifetimeMs, refreshesInbound } = this.profile
     if (filtering !== 'endpoint-independent') {
       const key = dependentKey(filtering, remote)
@@ -146,15 +191,7 @@ export class NatTable {
     const host = this.#chooseAddress(inside.host)
     const port = this.#choosePort(host, inside, nowMs)
     if (port === undefined) return undefined
-    const mapping: Mapping = {
-      key,
-      inside,
-      external: { host, port },
-      createdMs: nowMs,
-      refreshedMs: nowMs,
-      contacts: new Map(),
-      sweepContactsAt: SWEEP_ENTRIES,
-    }
+    const mapping = newMapping(key, inside, { host, port }, nowMs)
     this.#byKey.set(key, mapping)
     this.#byExternal.set(socketKey(mapping.external), mapping)
     return mapping
@@ -173,6 +210,7 @@ export class NatTable {
       case 'preserving':
         return this.#firstFree(host, inside.port, FIRST_PORT, PORTS, nowMs)
       case 'sequential': {
+        this.#makeNoise(nowMs)
         const port = this.#firstFree(host, this.#nextPort, FIRST_PORT, PORTS, nowMs)
         if (port !== undefined) this.#nextPort = port + 1
         return port
@@ -192,6 +230,20 @@ export class NatTable {
         return this.#firstFree(host, start, base, this.profile.blockPorts, nowMs)
       }
     }
+  }
+
+  /**
+   * Moves on by what others have taken since the last time: about a Poisson number, drawn as a binomial
+   * one, for engines differ in the last digit of a logarithm.
+   */
+  #makeNoise(nowMs: number): void {
+    const mean = (this.profile.noisePerS * (nowMs - this.#noiseUntilMs)) / 1000
+    this.#noiseUntilMs = nowMs
+    if (mean <= 0) return
+    const draws = mean > NOISE_MEAN_MAX ? 0 : Math.ceil(NOISE_DRAWS_PER_PORT * mean)
+    let ports = draws === 0 ? Math.floor(mean) : 0
+    for (let i = 0; i < draws; i++) if (this.#random.chance(mean / draws)) ports++
+    this.#nextPort = FIRST_PORT + ((this.#nextPort - FIRST_PORT + ports) % PORTS)
   }
 
   #blockOf(host: string, insideHost: string): number | undefined {
@@ -230,13 +282,15 @@ export class NatTable {
   }
 
   #isAlive(mapping: Mapping, nowMs: number): boolean {
+    if (isForward(mapping)) return true
     const { lifetimeMs, absoluteLifetimeMs } = this.profile
     if (nowMs - mapping.refreshedMs > lifetimeMs) return false
     return absoluteLifetimeMs === undefined || nowMs - mapping.createdMs <= absoluteLifetimeMs
   }
 
   #forget(mapping: Mapping): void {
-    this.#byKey.delete(mapping.key)
+    if (mapping.key === undefined) this.#forwards.delete(socketKey(mapping.inside))
+    else this.#byKey.delete(mapping.key)
     this.#byExternal.delete(socketKey(mapping.external))
   }
 
@@ -255,6 +309,27 @@ export class NatTable {
   }
 }
 
+function isForward(mapping: Mapping): boolean {
+  return mapping.key === undefined
+}
+
+function newMapping(
+  key: string | undefined,
+  inside: LocalAddress,
+  external: LocalAddress,
+  nowMs: number,
+): Mapping {
+  return {
+    key,
+    inside,
+    external,
+    createdMs: nowMs,
+    refreshedMs: nowMs,
+    contacts: new Map(),
+    sweepContactsAt: SWEEP_ENTRIES,
+  }
+}
+
 function socketKey(socket: LocalAddress): string {
   return `${socket.host}:${socket.port}`
 }
@@ -265,7 +340,7 @@ function dependentKey(dependence: Dependence, remote: LocalAddress): string {
 }
 
 function checked(profile: NatProfile): NatProfile {
-  const { blockPorts, externalAddresses, lifetimeMs } = profile
+  const { blockPorts, externalAddresses, lifetimeMs, noisePerS } = profile
   if (!Number.isInteger(blockPorts) || blockPorts < 1 || blockPorts > PORTS) {
     throw new UsageError('EOPTION', 'blockPorts', `an integer from 1 to ${PORTS}`, `${blockPorts}`)
   }
@@ -279,6 +354,9 @@ function checked(profile: NatProfile): NatProfile {
   }
   if (!(lifetimeMs > 0)) {
     throw new UsageError('EOPTION', 'lifetimeMs', 'more than 0', `${lifetimeMs}`)
+  }
+  if (!(noisePerS >= 0)) {
+    throw new UsageError('EOPTION', 'noisePerS', '0 or more', `${noisePerS}`)
   }
   return profile
 }

@@ -9,10 +9,12 @@ import type {
   LocalAddress,
   Output,
   PeerId,
+  PortMapping,
   Snapshot,
   StoredRecord,
   UnixMs,
 } from '../core/io.ts'
+import { UNKNOWN_NAT } from '../core/nat/vector.ts'
 
 /** One datagram that a toy heard. */
 export interface Heard {
@@ -34,11 +36,15 @@ export interface ToyOptions {
 /**
  * A core that hears everything, and sends when it is told or when its interval is over. `dial` sends
  * one random byte string to each address; `join` stores its key; a beacon goes out on `leave`.
+ * `finish` binds the scratch socket of that number, `reset` unbinds it.
  */
 export class ToyCore implements Core {
   readonly heard: Heard[] = []
   readonly loaded: StoredRecord[] = []
   readonly sockets: { socket: number; state: string; addresses: readonly LocalAddress[] }[] = []
+  readonly portMappings: (PortMapping | undefined)[] = []
+  /** The socket that IPv4 datagrams leave from. */
+  sendsFrom = 0
   readonly wakes: { at: Instant; wall: UnixMs }[] = []
   readonly #outputs: Output[] = [{ type: 'load', prefix: 'toy/' }]
   readonly #options: ToyOptions
@@ -59,6 +65,7 @@ export class ToyCore implements Core {
       const { socket, state, addresses } = input
       this.sockets.push({ socket, state, addresses })
     } else if (input.type === 'loaded') this.loaded.push(...input.records)
+    else if (input.type === 'portMapping') this.portMappings.push(input.mapping)
     else if (input.type === 'command') this.#obey(input.command)
     else this.#tick(now, wall)
   }
@@ -78,6 +85,7 @@ export class ToyCore implements Core {
       state: 'online',
       observed: [],
       local: [],
+      nat: UNKNOWN_NAT,
       sessions: [],
       counters: { heard: this.heard.length },
     }
@@ -88,6 +96,10 @@ export class ToyCore implements Core {
     else if (command.type === 'join') {
       const key = `toy/${command.subcluster}`
       this.#outputs.push({ type: 'store', key, value: command.sharedKey })
+    } else if (command.type === 'finish') {
+      this.#outputs.push({ type: 'bind', socket: command.stream })
+    } else if (command.type === 'reset') {
+      this.#outputs.push({ type: 'unbind', socket: command.stream })
     } else if (command.type === 'leave') {
       const data = this.#random.bytes(8)
       const to: Endpoint = { kind: 'udp', socket: 0, host: 'lan', port: 0 }
@@ -104,7 +116,7 @@ export class ToyCore implements Core {
 
   #sendAll(targets: readonly LocalAddress[]): void {
     for (const { host, port } of targets) {
-      const socket = host.includes(':') ? 1 : 0
+      const socket = host.includes(':') ? 1 : this.sendsFrom
       const data = this.#random.bytes(this.#options.sizeBytes ?? 32)
       this.#send({ kind: 'udp', socket, host, port }, data)
     }

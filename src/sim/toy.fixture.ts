@@ -27,6 +27,28 @@ export class Toy {
     this.host.command({ type: 'dial', addresses, peer: undefined })
   }
 
+  /** Sends one datagram to each from a scratch socket. */
+  dialFrom(socket: number, ...addresses: readonly LocalAddress[]): void {
+    this.core.sendsFrom = socket
+    this.dial(...addresses)
+    this.core.sendsFrom = 0
+  }
+
+  bind(socket: number): void {
+    this.host.command({ type: 'finish', stream: socket })
+  }
+
+  unbind(socket: number): void {
+    this.host.command({ type: 'reset', stream: socket })
+  }
+
+  /** Where a scratch socket was bound last. */
+  addressOf(socket: number): LocalAddress {
+    const address = this.core.sockets.findLast((report) => report.socket === socket)?.addresses[0]
+    assert(address !== undefined, `${this.host.name} has socket ${socket}`)
+    return address
+  }
+
   /** Multicasts one datagram. */
   beacon(): void {
     this.host.command({ type: 'leave', subcluster: 0 })

@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { Endpoint, LocalAddress } from '../core/io.ts'
+import { type Endpoint, type LocalAddress, SOCKET_IPV4, SOCKET_SCRATCH } from '../core/io.ts'
 import type { MaybePromise, Transport } from '../driver/ports.ts'
 
 /** How long the suite sends again before it calls a datagram lost for good. */
 const PATIENCE_MS = 5000
 const RESEND_MS = 20
+/** One birthday traversal (transport.md §5.5). */
+const SCRATCH_SOCKETS = 256
 
 /**
  * Registers node:test tests for what a peer relies on in a `Transport`. `make` gives transports that
- * can reach each other, not opened yet.
+ * can reach each other over IPv4, not opened yet.
  */
 export function transportSuite(label: string, make: () => MaybePromise<Transport>): void {
   describe(`transport: ${label}`, () => {
@@ -78,6 +80,92 @@ export function transportSuite(label: string, make: () => MaybePromise<Transport
       assert.ok(alice.heard.every((datagram) => datagram.data[0] !== 0xc2))
     })
   })
+  scratchSuite(label, make)
+}
+
+function scratchSuite(label: string, make: () => MaybePromise<Transport>): void {
+  describe(`scratch sockets: ${label}`, () => {
+    test('one hears and is heard under its own number and port', () =>
+      withPair(make, async (alice, bob) => {
+        const [first, second] = [SOCKET_SCRATCH, SOCKET_SCRATCH + 7]
+        alice.transport.bind(first)
+        alice.transport.bind(second)
+        await until(() => alice.addresses.has(first) && alice.addresses.has(second), 'the sockets')
+        const ports = [SOCKET_IPV4, first, second].map((n) => alice.addresses.get(n)?.[0]?.port)
+        assert.equal(new Set(ports).size, 3, 'each has a port of its own')
+        for (const socket of [first, second]) {
+          const mark = Uint8Array.of(0xc0, socket)
+          const to = { ...mainSocketOf(bob), socket }
+          const { from } = await deliver(alice, bob, to, mark)
+          assert.equal(from.port, alice.addresses.get(socket)?.[0]?.port)
+          assert.equal(from.socket, SOCKET_IPV4)
+          const answer = await deliver(bob, alice, from, Uint8Array.of(0xc1, socket))
+          assert.equal(answer.from.socket, socket, 'it says which socket heard it')
+        }
+      }))
+
+    test('what is sent straight after bind arrives', () =>
+      withPair(make, async (alice, bob) => {
+        let socket = SOCKET_SCRATCH
+        // A datagram may be lost; that those of every socket are is no chance.
+        await until(() => {
+          alice.transport.bind(socket)
+          alice.transport.send({ ...mainSocketOf(bob), socket }, Uint8Array.of(0xc5))
+          socket++
+          return bob.heard.length > 0
+        }, 'a datagram sent at once')
+        assert.deepEqual(bob.heard[0]?.data, Uint8Array.of(0xc5))
+      }))
+
+    test('after unbind it reports nothing, sends nothing, and its number is harmless', () =>
+      withPair(make, async (alice, bob) => {
+        const socket = SOCKET_SCRATCH
+        alice.transport.bind(socket)
+        const to = { ...mainSocketOf(bob), socket }
+        const { from } = await deliver(alice, bob, to, Uint8Array.of(0xc0))
+        // Already under way when the socket is let go.
+        for (let n = 0; n < 10; n++) bob.transport.send(from, Uint8Array.of(0xc1))
+        alice.transport.unbind(socket)
+        const reports = alice.reports.length
+        alice.heard.length = 0
+        for (let n = 0; n < 5; n++) {
+          bob.transport.send(from, Uint8Array.of(0xc1))
+          alice.transport.send(to, Uint8Array.of(0xc2))
+          await sleep(RESEND_MS)
+        }
+        assert.deepEqual(alice.heard, [])
+        assert.equal(alice.reports.length, reports)
+        assert.ok(bob.heard.every((datagram) => datagram.data[0] !== 0xc2))
+        alice.transport.unbind(socket)
+        alice.transport.unbind(socket + 1)
+        await deliver(bob, alice, mainSocketOf(alice), Uint8Array.of(0xc3))
+      }))
+
+    test(`${SCRATCH_SOCKETS} at once have ${SCRATCH_SOCKETS} ports, and close with the transport`, () =>
+      withPair(make, async (alice, bob) => {
+        const sockets = Array.from({ length: SCRATCH_SOCKETS }, (_, n) => SOCKET_SCRATCH + n)
+        for (const socket of sockets) alice.transport.bind(socket)
+        await until(() => sockets.every((socket) => alice.addresses.has(socket)), 'every socket')
+        const ports = new Set(sockets.map((socket) => alice.addresses.get(socket)?.[0]?.port))
+        assert.equal(ports.size, SCRATCH_SOCKETS)
+        const last = sockets.at(-1) ?? SOCKET_SCRATCH
+        const to = { ...mainSocketOf(bob), socket: last }
+        const { from } = await deliver(alice, bob, to, Uint8Array.of(0xc0))
+        alice.transport.close()
+        alice.heard.length = 0
+        const reports = alice.reports.length
+        for (let n = 0; n < 5; n++) {
+          bob.transport.send(from, Uint8Array.of(0xc1))
+          alice.transport.send(to, Uint8Array.of(0xc2))
+          await sleep(RESEND_MS)
+        }
+        alice.transport.bind(last + 1)
+        alice.transport.unbind(last)
+        assert.deepEqual(alice.heard, [])
+        assert.equal(alice.reports.length, reports)
+        assert.ok(bob.heard.every((datagram) => datagram.data[0] !== 0xc2))
+      }))
+  })
 }
 
 interface Heard {
@@ -103,6 +191,7 @@ async function listen(make: () => MaybePromise<Transport>): Promise<Station> {
       if (state === 'up') station.addresses.set(socket, addresses)
       else station.addresses.delete(socket)
     },
+    portMapping: () => {},
   })
   await until(() => [...station.addresses.values()].flat().length > 0, 'a socket with an address')
   return station
@@ -110,6 +199,26 @@ async function listen(make: () => MaybePromise<Transport>): Promise<Station> {
 
 async function pair(make: () => MaybePromise<Transport>): Promise<[Station, Station]> {
   return [await listen(make), await listen(make)]
+}
+
+async function withPair(
+  make: () => MaybePromise<Transport>,
+  run: (alice: Station, bob: Station) => Promise<void>,
+): Promise<void> {
+  const [alice, bob] = await pair(make)
+  try {
+    await run(alice, bob)
+  } finally {
+    alice.transport.close()
+    bob.transport.close()
+  }
+}
+
+/** Where a station's main IPv4 socket is reached. */
+function mainSocketOf(station: Station): Endpoint {
+  const address = station.addresses.get(SOCKET_IPV4)?.[0]
+  assert.ok(address !== undefined, 'it has IPv4')
+  return { kind: 'udp', socket: SOCKET_IPV4, host: address.host, port: address.port }
 }
 
 /** Where `from` reaches `station`: an address of a socket that both have. */

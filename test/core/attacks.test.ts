@@ -18,7 +18,8 @@ test('the first sealed answer comes after one round trip', () => {
 
 test('1,000 replays of every datagram of a conversation change no state and draw nothing', () => {
   const { lab, a, b } = conversation()
-  const recorded = lab.sent.filter(({ from }) => from === b)
+  // STUN requests are answered as often as they come: 32 bytes for 20, within a budget (DESIGN §4).
+  const recorded = lab.sent.filter(({ from, data }) => from === b && (data[0] ?? 0) >= 0xc0)
   lab.run(60_000)
   const before = a.state
   const messages = messagesOf(a)
@@ -28,7 +29,7 @@ test('1,000 replays of every datagram of a conversation change no state and draw
     const source = i % 2 === 0 ? b.endpoint : STRANGER
     lab.sent = []
     lab.inject(a, source, replay.data)
-    assert.deepEqual(lab.sent, [])
+    assert.equal(lab.sent.length, 0, `replay ${i} drew something`)
   }
   assert.equal(a.state, before)
   assert.equal(messagesOf(a), messages)

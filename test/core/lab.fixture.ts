@@ -11,6 +11,7 @@ import type {
 import { toHex } from '../../src/core/wire/bytes.ts'
 import { sodiumNative } from '../../src/crypto/sodium-native.ts'
 import { SeededRandom } from '../../src/sim/index.ts'
+import { Rogue } from './rogue.fixture.ts'
 
 /**
  * Bare cores on a wire that the test holds in its hands: it sees every datagram, and can inject any
@@ -34,22 +35,11 @@ export class LabPeer {
   readonly events: PeerEvent[] = []
   readonly #lab: Lab
 
-  constructor(lab: Lab, index: number) {
+  constructor(lab: Lab, made: { core: Core; peerId: PeerId; endpoint: Endpoint }) {
     this.#lab = lab
-    const crypto = sodiumNative()
-    const random = new SeededRandom(`peer ${index}`)
-    const identity = crypto.signingKeyPair(random.bytes(32))
-    this.peerId = toHex(identity.publicKey) as PeerId
-    this.endpoint = { kind: 'udp', socket: 0, host: `44.0.0.${index}`, port: 1000 }
-    const bootstrap = lab.peers.slice(0, 1).map((peer) => ({
-      peer: undefined,
-      addresses: [{ host: peer.endpoint.host, port: peer.endpoint.port }],
-    }))
-    this.core = createPeer(
-      { crypto, random, identity, clusterId: CLUSTER_ID, bootstrap, lan: false, relay: true },
-      lab.now,
-      lab.wall,
-    )
+    this.core = made.core
+    this.peerId = made.peerId
+    this.endpoint = made.endpoint
   }
 
   command(command: Command): void {
@@ -83,8 +73,46 @@ export class Lab {
     return (WALL_START_MS + this.#now) as UnixMs
   }
 
+  /** A peer that is told of the first one's address. */
   add(): LabPeer {
-    const peer = new LabPeer(this, this.peers.length + 1)
+    const { crypto, random, identity, endpoint } = this.#next()
+    const bootstrap = this.peers.slice(0, 1).map((peer) => ({
+      peer: undefined,
+      addresses: [{ host: peer.endpoint.host, port: peer.endpoint.port }],
+    }))
+    const core = createPeer(
+      { crypto, random, identity, clusterId: CLUSTER_ID, bootstrap, lan: false, relay: true },
+      this.now,
+      this.wall,
+    )
+    const peerId = toHex(identity.publicKey) as PeerId
+    return this.#start(new LabPeer(this, { core, peerId, endpoint }))
+  }
+
+  /** A peer that sends whatever it likes. `claims`: the id that it pretends to have. */
+  addRogue(claims?: PeerId): { readonly rogue: Rogue; readonly at: LabPeer } {
+    const { endpoint, ...made } = this.#next()
+    const rogue = new Rogue(made, claims, this.now)
+    const at = this.#start(new LabPeer(this, { core: rogue, peerId: rogue.peerId, endpoint }))
+    return { rogue, at }
+  }
+
+  /** Lets a rogue do something, and sends what comes of it. */
+  act({ rogue, at }: { rogue: Rogue; at: LabPeer }, action: (rogue: Rogue) => void): void {
+    rogue.act(() => action(rogue), this.now)
+    this.drain(at)
+  }
+
+  #next() {
+    const index = this.peers.length + 1
+    const crypto = sodiumNative()
+    const random = new SeededRandom(`peer ${index}`)
+    const identity = crypto.signingKeyPair(random.bytes(32))
+    const endpoint: Endpoint = { kind: 'udp', socket: 0, host: `44.0.0.${index}`, port: 1000 }
+    return { crypto, random, identity, endpoint }
+  }
+
+  #start(peer: LabPeer): LabPeer {
     this.peers.push(peer)
     this.drain(peer)
     const addresses = [{ host: peer.endpoint.host, port: peer.endpoint.port }]

@@ -1,17 +1,23 @@
 import { execFileSync } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 import { undoAfter } from './undo.fixture.ts'
 
 /**
  * Hosts, links and bridges of our own: network namespaces of the Linux kernel. Nothing here has an
- * interface, route or rule in the machine's own network, and all of it goes with the test.
+ * interface, route or rule in the machine's own network, and all of it goes with the test. What a test
+ * that was killed left behind goes when the next one starts.
  */
+
+/** Where iproute2 keeps the names of namespaces. */
+const FOLDER = '/run/netns'
 
 /** False, or what a test that needs namespaces says when it skips. */
 export const namespacesMissing: string | false = (() => {
   if (process.getuid?.() !== 0) return 'needs root, to make network namespaces'
   const name = `${prefix()}-try`
   try {
+    sweep()
     ip('netns', 'add', name)
     ip('-n', name, 'link', 'set', 'lo', 'up')
     ip('netns', 'del', name)
@@ -50,11 +56,40 @@ export class Host {
     execFileSync(file, [...words, 'sh', '-c', `echo ${value} > /proc/sys/${path}`])
   }
 
+  /** Several such settings at once. */
+  settings(values: Readonly<Record<string, string>>): void {
+    const lines = Object.entries(values).map(([path, value]) => `echo ${value} > /proc/sys/${path}`)
+    this.run(['sh', '-e'], lines.join('\n'))
+  }
+
+  /** Several commands of `ip`, there, each a line. */
+  batch(lines: readonly string[]): void {
+    const input = lines.join('\n')
+    execFileSync('ip', ['-n', this.#namespace, '-batch', '-'], { input })
+  }
+
+  /** Runs a command there and waits for it: what it printed. */
+  run(command: readonly string[], input = ''): string {
+    const [file = '', ...words] = [...this.prefix, ...command]
+    return execFileSync(file, words, { input, encoding: 'utf8' })
+  }
+
   /** A cable to another host: each end has its interface name and, unless empty, an address. */
   cable(end: string, address: string, other: Host, otherEnd: string, otherAddress: string): void {
     this.ip('link', 'add', end, 'type', 'veth', 'peer', 'name', otherEnd, 'netns', other.#namespace)
     this.#up(end, address)
     other.#up(otherEnd, otherAddress)
+  }
+
+  /** A cable, and what else each host is to do then: commands of `ip`. Few processes, for many hosts. */
+  wire(
+    [end, lines]: readonly [string, readonly string[]],
+    other: Host,
+    [otherEnd, otherLines]: readonly [string, readonly string[]],
+  ): void {
+    const cable = `type veth peer name ${otherEnd} netns ${other.#namespace}`
+    this.batch([`link add ${end} ${cable}`, `link set ${end} up`, ...lines])
+    other.batch([`link set ${otherEnd} up`, ...otherLines])
   }
 
   #up(end: string, address: string): void {
@@ -89,6 +124,30 @@ export function routed(t: TestContext, hosts: readonly Host[]): Host {
 }
 
 let counter = 0
+
+/**
+ * Deletes the namespaces of processes that are gone: only a signal that cannot be caught leaves any.
+ * Those with our own pid are of one that had it before us.
+ */
+function sweep(): void {
+  for (const name of existsSync(FOLDER) ? readdirSync(FOLDER) : []) {
+    const pid = Number(/^latica-test-(\d+)-/.exec(name)?.[1])
+    if (Number.isNaN(pid) || (pid !== process.pid && isRunning(pid))) continue
+    try {
+      ip('netns', 'del', name)
+    } catch {
+      // Another test that starts at the same time was quicker.
+    }
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
+  }
+}
 
 function prefix(): string {
   return `latica-test-${process.pid}`

@@ -12,12 +12,14 @@ function tell(type: string, fields: object = {}): void {
   console.log(JSON.stringify({ type, ...fields }))
 }
 
-const socket = await network({ ...options, clusterId }).catch((error: unknown) => {
-  const { name, message } = error as Error
-  const { code, help } = error instanceof LaticaError ? error : {}
-  tell('refused', { name, message, code, help })
-  process.exit(1)
-})
+const socket = await network({ portMapping: false, ...options, clusterId }).catch(
+  (error: unknown) => {
+    const { name, message } = error as Error
+    const { code, help } = error instanceof LaticaError ? error : {}
+    tell('refused', { name, message, code, help })
+    process.exit(1)
+  },
+)
 socket.on('#error', (error) => {
   const { message, code, help } = error as LaticaError
   tell('error', { message, code, help })

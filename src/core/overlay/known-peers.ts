@@ -1,26 +1,41 @@
-import type { Instant, LocalAddress, PeerId } from '../io.ts'
+import type { LocalAddress, PeerId } from '../io.ts'
+import { prefixOf } from '../session/route.ts'
 
 /**
  * Peers that we know of, whether or not we have a session with them: where they may be reached, which
- * neighbours said they know them, and when to try again.
+ * neighbours said they know them, and when to try again. It decides who is forgotten when there are
+ * too many: first those of whom we only heard, and of these the neighbour's who told most.
  */
 export interface KnownPeer {
   readonly peer: PeerId
   addresses: readonly LocalAddress[]
-  /** Neighbours that have a session with it: they can relay a first datagram. */
+  /** Neighbours that have a session with it, in the order we learned it: they can relay. */
   readonly via: Set<PeerId>
+  /** The neighbour that first told of it; undefined once it was met, or when the app named it. */
+  teller: PeerId | undefined
   /** Named by the app or met in an earlier run: tried for ever, more and more rarely. */
   isKept: boolean
   failures: number
-  retryAt: Instant | undefined
+  /** When it is to be dialled next. */
+  dialAt: number | undefined
 }
 
 export const KNOWN_MAX = 1024
+/** DESIGN §7 wants every table capped against Sybils: what one neighbour tells fills half at most. */
+export const HEARSAY_PER_TELLER_MAX = KNOWN_MAX / 2
 export const ADDRESSES_MAX = 8
-const VIA_MAX = 4
 
 export class KnownPeers {
   readonly #peers = new Map<PeerId, KnownPeer>()
+  /** A relay names peers by their prefix only, and as often as it likes. */
+  readonly #byPrefix = new Map<string, KnownPeer>()
+  /** Peers that were never met, oldest first, by who told of them. */
+  readonly #hearsay = new Map<PeerId, Set<PeerId>>()
+  readonly #dropped: (peer: PeerId) => void
+
+  constructor(dropped: (peer: PeerId) => void) {
+    this.#dropped = dropped
+  }
 
   get size(): number {
     return this.#peers.size
@@ -30,25 +45,31 @@ export class KnownPeers {
     return this.#peers.get(peer)
   }
 
+  withPrefix(prefix: string): KnownPeer | undefined {
+    return this.#byPrefix.get(prefix)
+  }
+
   values(): IterableIterator<KnownPeer> {
     return this.#peers.values()
   }
 
-  /** Undefined when the table is full of peers that matter more. */
+  /** A peer that we met or that the app named. Undefined when the table is full of kept ones. */
   ensure(peer: PeerId): KnownPeer | undefined {
     const known = this.#peers.get(peer)
+    if (known === undefined) return this.#hasRoom() ? this.#add(peer, undefined) : undefined
+    this.#removeHearsay(known)
+    known.teller = undefined
+    return known
+  }
+
+  /** A peer that a neighbour told of. Undefined when that neighbour told too much. */
+  hear(peer: PeerId, teller: PeerId): KnownPeer | undefined {
+    const known = this.#peers.get(peer)
     if (known !== undefined) return known
-    if (this.#peers.size >= KNOWN_MAX && !this.#dropOne()) return undefined
-    const fresh: KnownPeer = {
-      peer,
-      addresses: [],
-      via: new Set(),
-      isKept: false,
-      failures: 0,
-      retryAt: undefined,
-    }
-    this.#peers.set(peer, fresh)
-    return fresh
+    const told = this.#hearsay.get(teller)
+    if (told !== undefined && told.size >= HEARSAY_PER_TELLER_MAX) return undefined
+    if (this.#peers.size >= KNOWN_MAX && !this.#dropHearsay()) return undefined
+    return this.#add(peer, teller)
   }
 
   addAddresses(known: KnownPeer, addresses: readonly LocalAddress[]): void {
@@ -59,27 +80,65 @@ export class KnownPeers {
     known.addresses = merged.slice(0, ADDRESSES_MAX)
   }
 
-  addVia(known: KnownPeer, neighbour: PeerId): void {
-    if (known.via.size < VIA_MAX) known.via.add(neighbour)
-  }
-
   /** A neighbour is gone: it relays to nobody. */
   dropVia(neighbour: PeerId): void {
     for (const known of this.#peers.values()) known.via.delete(neighbour)
   }
 
-  #dropOne(): boolean {
-    for (const known of this.#peers.values()) {
-      if (known.isKept || known.failures === 0) continue
-      this.#peers.delete(known.peer)
-      return true
+  #add(peer: PeerId, teller: PeerId | undefined): KnownPeer {
+    const known: KnownPeer = {
+      peer,
+      addresses: [],
+      via: new Set(),
+      teller,
+      isKept: false,
+      failures: 0,
+      dialAt: undefined,
     }
+    this.#peers.set(peer, known)
+    this.#byPrefix.set(prefixOf(peer), known)
+    if (teller === undefined) return known
+    const told = this.#hearsay.get(teller)
+    if (told === undefined) this.#hearsay.set(teller, new Set([peer]))
+    else told.add(peer)
+    return known
+  }
+
+  #remove(known: KnownPeer): void {
+    this.#peers.delete(known.peer)
+    this.#byPrefix.delete(prefixOf(known.peer))
+    this.#removeHearsay(known)
+    this.#dropped(known.peer)
+  }
+
+  #removeHearsay(known: KnownPeer): void {
+    if (known.teller === undefined) return
+    const told = this.#hearsay.get(known.teller)
+    told?.delete(known.peer)
+    if (told?.size === 0) this.#hearsay.delete(known.teller)
+  }
+
+  #hasRoom(): boolean {
+    if (this.#peers.size < KNOWN_MAX || this.#dropHearsay()) return true
     for (const known of this.#peers.values()) {
       if (known.isKept) continue
-      this.#peers.delete(known.peer)
+      this.#remove(known)
       return true
     }
     return false
+  }
+
+  /** The oldest hearsay of whoever told most. */
+  #dropHearsay(): boolean {
+    let most: Set<PeerId> | undefined
+    for (const told of this.#hearsay.values()) {
+      if (most === undefined || told.size > most.size) most = told
+    }
+    const oldest = most?.values().next().value
+    const known = oldest && this.#peers.get(oldest)
+    if (known === undefined) return false
+    this.#remove(known)
+    return true
   }
 }
 

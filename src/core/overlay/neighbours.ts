@@ -1,5 +1,4 @@
 import { TimerQueue } from '../collections/timer-queue.ts'
-import { TokenBucket } from '../collections/token-bucket.ts'
 import type { Bootstrap } from '../config.ts'
 import type { Random } from '../crypto.ts'
 import { MALFORMED } from '../errors.ts'
@@ -15,14 +14,10 @@ import type {
 import { SOCKET_IPV4, SOCKET_IPV6 } from '../io.ts'
 import { prefixOf, type Route } from '../session/route.ts'
 import type { Session } from '../session/session.ts'
-import { classifyHost, isDialable } from '../wire/address.ts'
+import type { RelayRefusal } from '../wire/frames.ts'
 import { isSameAddress, type KnownPeer, KnownPeers } from './known-peers.ts'
-import {
-  encodeCandidates,
-  encodePeers,
-  type OverlayMessage,
-  PEERS_PER_MESSAGE_MAX,
-} from './messages.ts'
+import { encodeOverlayMessage, type OverlayMessage, PEERS_PER_MESSAGE_MAX } from './messages.ts'
+import { bestRelays, compareRelays, RELAYS_MAX, type RelayCandidate } from './relay-choice.ts'
 import {
   decodeRemembered,
   encodeRemembered,
@@ -39,14 +34,17 @@ import {
  * An address is only ever dialled when the app named it, when it worked before, when the datagram
  * that drew the dial came from it, or when its owner named it inside a session (DESIGN §4, rule 2).
  */
+export type Neighbour = Pick<
+  Session,
+  'peer' | 'state' | 'path' | 'route' | 'rttMs' | 'madeAt' | 'sendMessage'
+>
+
 export interface NeighbourHost {
   dial(peer: PeerId | undefined, routes: readonly Route[], now: Instant): void
   isDialing(peer: PeerId): boolean
-  sessionOf(peer: PeerId): Session | undefined
-  sessions(): IterableIterator<Session>
+  sessionOf(peer: PeerId): Neighbour | undefined
+  sessions(): Iterable<Neighbour>
   sessionCount(): number
-  /** Our own addresses that a remote may try. */
-  candidates(): readonly LocalAddress[]
   hasIpv6(): boolean
   store(key: string, value: Uint8Array | undefined): void
 }
@@ -55,39 +53,46 @@ export interface NeighbourHost {
 export const EVERYONE_MAX = 64
 /** Dials begun on hearsay stop here; who dials us is welcome up to the session table's own bound. */
 const HEARSAY_MAX = 96
-/** Several peers learned at once are announced in one message. */
+/** Several peers that came at once are announced in one message. */
 const ANNOUNCE_MS = 50
-/** The lower id of a pair dials first; the higher waits, so that most pairs dial once. */
-const HIGHER_WAIT_MS = 400
-const HEARSAY_JITTER_MS = 30
+/**
+ * Who comes dials; who was there waits this long before it dials too, the higher id of the pair twice
+ * as long. Guess: a relayed round trip across the earth.
+ */
+const SETTLED_WAIT_MS = 400
+const SETTLED_JITTER_MS = 30
 const RETRY_MIN_MS = 500
 const RETRY_MAX_MS = 60_000
 /** What the app named is retried oftener: it may be the only way in. */
 const KEPT_RETRY_MAX_MS = 5_000
 const HEARSAY_TRIES_MAX = 4
-/** Guess: eight addresses of every peer of a network of 64, then one every quarter of a second. */
-const CANDIDATES_BURST = 512
-const CANDIDATES_PER_S = 4
-/** Two neighbours are enough to carry a first message. */
+/** Half of the handshakes that may be under way, and a network's worth on the word of one neighbour. */
+const HEARSAY_DIALS_MAX = 256
+const HEARSAY_DIALS_PER_TELLER_MAX = EVERYONE_MAX
+const HEARSAY_DIAL_WAIT_MS = 1_000
+/** The first answer wins, and so the shorter of two whole round trips. */
 const RELAYS_PER_DIAL = 2
+/** No answer through the first two by then: through all that are known. Guess: three retries. */
+const MORE_RELAYS_MS = 1_000
 
 export class Neighbours {
   readonly #self: PeerId
   readonly #random: Random
   readonly #host: NeighbourHost
-  readonly #known = new KnownPeers()
+  readonly #known: KnownPeers
   readonly #timers = new TimerQueue<string>()
-  /** Addresses that remotes named and that we may yet probe. */
-  readonly #candidates: TokenBucket
   readonly #anonymous = new Map<string, LocalAddress>()
   readonly #remembered = new Map<PeerId, UnixMs>()
+  /** Dials on a neighbour's word, by the peer that is dialled. */
+  readonly #hearsayDials = new Map<PeerId, PeerId>()
+  readonly #announced = new Set<PeerId>()
   #unannounced = new Set<PeerId>()
 
-  constructor(self: PeerId, random: Random, host: NeighbourHost, now: Instant) {
+  constructor(self: PeerId, random: Random, host: NeighbourHost) {
     this.#self = self
     this.#random = random
     this.#host = host
-    this.#candidates = new TokenBucket(CANDIDATES_PER_S, CANDIDATES_BURST, now)
+    this.#known = new KnownPeers((peer) => this.#timers.clear(peer))
   }
 
   /** Peers and addresses that the app named. */
@@ -126,11 +131,11 @@ export class Neighbours {
     return unreadable
   }
 
-  sessionUp(session: Session, now: Instant, wall: UnixMs): void {
+  sessionUp(session: Neighbour, now: Instant, wall: UnixMs): void {
     const known = this.#known.ensure(session.peer)
     if (known !== undefined) {
       known.failures = 0
-      known.retryAt = undefined
+      known.dialAt = undefined
     }
     this.#timers.clear(session.peer)
     const others: PeerId[] = []
@@ -139,54 +144,57 @@ export class Neighbours {
         others.push(other.peer)
       }
     }
-    for (let i = 0; i < others.length; i += PEERS_PER_MESSAGE_MAX) {
-      session.sendMessage(encodePeers(others.slice(i, i + PEERS_PER_MESSAGE_MAX)))
-    }
-    this.sendCandidates(session)
+    tell(session, 'peers', others)
     this.pathChanged(session, now, wall)
   }
 
-  /** A session found, or changed, its way: remember where, and tell the others once it is direct. */
-  pathChanged(session: Session, now: Instant, wall: UnixMs): void {
+  /** A session found, or changed, its way: remember it, and tell the others once it is direct. */
+  pathChanged(session: Neighbour, now: Instant, wall: UnixMs): void {
     const route = session.route
+    const known = this.#known.ensure(session.peer)
+    if (known !== undefined && route?.kind === 'relay') this.#addVia(known, route.via)
     if (route?.kind !== 'udp') return
     const { host, port } = route.endpoint
-    const known = this.#known.ensure(session.peer)
-    if (known !== undefined) this.#known.addAddresses(known, [{ host, port }])
-    if (!this.#unannounced.has(session.peer)) {
-      this.#unannounced.add(session.peer)
-      if (this.#unannounced.size === 1) this.#timers.set('announce', now + ANNOUNCE_MS, 'announce')
+    if (known !== undefined) {
+      this.#known.addAddresses(known, [{ host, port }])
+      this.#remember(known, wall)
     }
-    if (known !== undefined) this.#remember(known, wall)
+    if (this.#announced.has(session.peer)) return
+    this.#announced.add(session.peer)
+    this.#unannounced.add(session.peer)
+    if (this.#unannounced.size === 1) this.#timers.set('announce', now + ANNOUNCE_MS, 'announce')
   }
 
-  sessionGone(session: Session, now: Instant, shouldRetry: boolean): void {
-    this.#known.dropVia(session.peer)
+  sessionGone(session: Neighbour, now: Instant, shouldRetry: boolean): void {
+    this.#announced.delete(session.peer)
+    this.#unannounced.delete(session.peer)
+    // A lost session may come back, and its remote, which missed nothing, would not tell again.
+    if (session.state !== 'lost') this.#known.dropVia(session.peer)
     const known = this.#known.get(session.peer)
     if (known !== undefined && shouldRetry) this.#retry(known, now, 'session gone')
   }
 
-  sendCandidates(session: Session): void {
-    const addresses = this.#host.candidates()
-    if (addresses.length > 0) session.sendMessage(encodeCandidates(addresses))
+  message(session: Neighbour, message: OverlayMessage, now: Instant): void {
+    for (const peer of message.peers) this.#onHearsay(peer, session.peer, message.type, now)
   }
 
-  message(session: Session, message: OverlayMessage, now: Instant): void {
-    if (message.type === 'candidates') return this.#onCandidates(session, message.addresses, now)
-    for (const peer of message.peers) this.#onHearsay(peer, session.peer, now)
+  /** A relay did not pass a datagram on. One whose budget is spent may carry the next. */
+  refused(relay: PeerId, prefix: string, why: RelayRefusal, now: Instant): void {
+    const known = this.#known.withPrefix(prefix)
+    if (known === undefined || why !== 'unknown' || !known.via.delete(relay)) return
+    if (this.#host.isDialing(known.peer)) this.#dial(known, RELAYS_PER_DIAL, now)
   }
 
-  /** A relay says that it has no session with the peer. */
-  refused(relay: PeerId, prefix: string): void {
-    for (const known of this.#known.values()) {
-      if (prefixOf(known.peer) === prefix) known.via.delete(relay)
-    }
+  /** Routes to a peer through our neighbours, best first. */
+  relaysTo(peer: PeerId): Route[] {
+    const known = this.#known.get(peer)
+    return known === undefined ? [] : this.#relays(known).map((via) => relayed(via, peer))
   }
 
   /** Looks for a peer by every way we know: it should have answered, or the app asks for it. */
   seek(peer: PeerId, now: Instant): void {
     const known = this.#known.ensure(peer)
-    if (known !== undefined) this.#host.dial(peer, this.#routesTo(known), now)
+    if (known !== undefined) this.#dial(known, RELAYS_PER_DIAL, now)
   }
 
   gaveUp(peer: PeerId | undefined, routes: readonly Route[], now: Instant): void {
@@ -240,29 +248,25 @@ export class Neighbours {
     for (const key of this.#anonymous.keys()) this.#timers.set(key, now, 'network changed')
   }
 
-  #onHearsay(peer: PeerId, neighbour: PeerId, now: Instant): void {
-    if (peer === this.#self) return
-    const known = this.#known.ensure(peer)
+  #onHearsay(peer: PeerId, teller: PeerId, type: OverlayMessage['type'], now: Instant): void {
+    if (peer === this.#self || peer === teller) return
+    const known = this.#known.hear(peer, teller)
     if (known === undefined) return
-    this.#known.addVia(known, neighbour)
-    if (this.#host.sessionOf(peer) !== undefined || this.#host.isDialing(peer)) return
-    if (this.#host.sessionCount() >= HEARSAY_MAX) return
-    const jitterMs = ((this.#random.bytes(1)[0] ?? 0) / 255) * HEARSAY_JITTER_MS
-    const waitMs = this.#self < peer ? 0 : HIGHER_WAIT_MS
-    this.#timers.set(peer, now + waitMs + jitterMs, 'hearsay')
+    this.#addVia(known, teller)
+    if (this.#host.sessionOf(peer) !== undefined) return
+    if (this.#host.isDialing(peer)) {
+      if (known.via.size <= RELAYS_PER_DIAL) this.#dial(known, RELAYS_PER_DIAL, now)
+      return
+    }
+    if (!known.isKept && this.#host.sessionCount() >= HEARSAY_MAX) return
+    const waitMs = type === 'peers' || known.isKept ? 0 : this.#settledWaitMs(peer)
+    if (known.dialAt !== undefined && known.dialAt <= now + waitMs) return
+    this.#schedule(known, now + waitMs, 'hearsay')
   }
 
-  #onCandidates(session: Session, addresses: readonly LocalAddress[], now: Instant): void {
-    const isLoopbackNear = this.#host.candidates().some((own) => isLoopback(own))
-    const usable = addresses.filter(
-      (address) => isDialable(address) && (isLoopbackNear || !isLoopback(address)),
-    )
-    if (session.path === 'lan') return
-    for (const address of usable) {
-      const endpoint = this.#endpoint(address)
-      if (endpoint === undefined || !this.#candidates.take(1, now)) continue
-      session.tryRoute({ kind: 'udp', endpoint }, now)
-    }
+  #settledWaitMs(peer: PeerId): number {
+    const jitterMs = ((this.#random.bytes(1)[0] ?? 0) / 255) * SETTLED_JITTER_MS
+    return (this.#self < peer ? SETTLED_WAIT_MS : 2 * SETTLED_WAIT_MS) + jitterMs
   }
 
   #dialAnonymous(key: string, now: Instant): void {
@@ -283,29 +287,79 @@ export class Neighbours {
 
   #dialKnown(peer: PeerId, now: Instant): void {
     const known = this.#known.get(peer)
-    if (known === undefined || this.#host.sessionOf(peer)?.state === 'up') return
-    const routes = this.#routesTo(known)
-    if (routes.length > 0) this.#host.dial(peer, routes, now)
-    else if (known.isKept) {
+    if (known === undefined) return
+    known.dialAt = undefined
+    if (this.#host.sessionOf(peer)?.state === 'up') return
+    const isFirst = !this.#host.isDialing(peer)
+    if (isFirst && !this.#mayDial(known)) {
+      return this.#schedule(known, now + HEARSAY_DIAL_WAIT_MS, 'too many dials')
+    }
+    const isEasy = isFirst && known.failures === 0
+    if (this.#dial(known, isEasy ? RELAYS_PER_DIAL : RELAYS_MAX, now)) {
+      if (isFirst) this.#schedule(known, now + MORE_RELAYS_MS, 'more relays')
+    } else if (known.isKept) {
       known.failures++
       this.#retry(known, now, 'no route')
     }
   }
 
-  #routesTo(known: KnownPeer): Route[] {
+  /** False when there is no route. Gives more routes to a dial that is under way. */
+  #dial(known: KnownPeer, relaysMax: number, now: Instant): boolean {
     const routes: Route[] = []
     for (const address of known.addresses) {
       const endpoint = this.#endpoint(address)
       if (endpoint !== undefined) routes.push({ kind: 'udp', endpoint })
     }
-    let relays = 0
+    const relays = this.#relays(known)
+    const direct = relays.filter(({ path }) => path !== 'relayed')
+    const chosen = direct.length > 0 ? direct : relays
+    for (const via of chosen.slice(0, relaysMax)) routes.push(relayed(via, known.peer))
+    if (routes.length > 0) this.#host.dial(known.peer, routes, now)
+    return routes.length > 0
+  }
+
+  /** Whether one more dial may begin on the word of whoever told of this peer. */
+  #mayDial(known: KnownPeer): boolean {
+    if (known.teller === undefined) return true
+    let ofTeller = 0
+    for (const [peer, teller] of this.#hearsayDials) {
+      if (!this.#host.isDialing(peer)) this.#hearsayDials.delete(peer)
+      else if (teller === known.teller) ofTeller++
+    }
+    if (this.#hearsayDials.size >= HEARSAY_DIALS_MAX) return false
+    if (ofTeller >= HEARSAY_DIALS_PER_TELLER_MAX) return false
+    this.#hearsayDials.set(known.peer, known.teller)
+    return true
+  }
+
+  #addVia(known: KnownPeer, via: PeerId): void {
+    known.via.add(via)
+    if (known.via.size <= RELAYS_MAX) return
+    const best = bestRelays(this.#relays(known))
+    known.via.clear()
+    for (const { peer } of best) known.via.add(peer)
+  }
+
+  /** The neighbours that can relay to a peer at this moment, best first. */
+  #relays(known: KnownPeer): RelayCandidate[] {
+    const relays: RelayCandidate[] = []
     for (const via of known.via) {
       const session = this.#host.sessionOf(via)
-      if (session?.state !== 'up' || session.path === 'relayed') continue
-      routes.push({ kind: 'relay', via, prefix: prefixOf(known.peer) })
-      if (++relays === RELAYS_PER_DIAL) break
+      if (session === undefined || !this.#canRelay(session, known.peer)) continue
+      const { path, rttMs, madeAt } = session
+      relays.push({ peer: via, path, rttMs, madeAt, isKept: this.#known.get(via)?.isKept ?? false })
     }
-    return routes
+    return relays.sort(compareRelays)
+  }
+
+  /** Two relays in a chain are the most, and the second is not the peer that is looked for. */
+  #canRelay(session: Neighbour, target: PeerId): boolean {
+    const route = session.route
+    if (session.state !== 'up' || route === undefined) return false
+    if (route.kind === 'udp') return true
+    if (route.isChained === true) return false
+    const first = this.#host.sessionOf(route.via)
+    return route.via !== target && first?.state === 'up' && first.path !== 'relayed'
   }
 
   #endpoint(address: LocalAddress): Endpoint | undefined {
@@ -318,7 +372,12 @@ export class Neighbours {
   #retry(known: KnownPeer, now: Instant, reason: string): void {
     const capMs = known.isKept ? KEPT_RETRY_MAX_MS : RETRY_MAX_MS
     const waitMs = known.failures === 0 ? 0 : Math.min(capMs, RETRY_MIN_MS * 2 ** known.failures)
-    this.#timers.set(known.peer, now + waitMs, reason)
+    this.#schedule(known, now + waitMs, reason)
+  }
+
+  #schedule(known: KnownPeer, at: number, reason: string): void {
+    known.dialAt = at
+    this.#timers.set(known.peer, at, reason)
   }
 
   #announce(): void {
@@ -327,9 +386,7 @@ export class Neighbours {
     for (const session of this.#host.sessions()) {
       if (session.state !== 'up') continue
       const others = peers.filter((peer) => peer !== session.peer)
-      for (let i = 0; i < others.length; i += PEERS_PER_MESSAGE_MAX) {
-        session.sendMessage(encodePeers(others.slice(i, i + PEERS_PER_MESSAGE_MAX)))
-      }
+      tell(session, 'newcomers', others)
     }
   }
 
@@ -348,6 +405,14 @@ export class Neighbours {
   }
 }
 
-function isLoopback(address: LocalAddress): boolean {
-  return classifyHost(address.host) === 'loopback'
+function tell(session: Neighbour, type: OverlayMessage['type'], peers: readonly PeerId[]): void {
+  for (let i = 0; i < peers.length; i += PEERS_PER_MESSAGE_MAX) {
+    const some = peers.slice(i, i + PEERS_PER_MESSAGE_MAX)
+    session.sendMessage(encodeOverlayMessage({ type, peers: some }))
+  }
+}
+
+function relayed({ peer: via, path }: RelayCandidate, peer: PeerId): Route {
+  const route: Route = { kind: 'relay', via, prefix: prefixOf(peer) }
+  return path === 'relayed' ? { ...route, isChained: true } : route
 }

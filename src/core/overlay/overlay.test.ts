@@ -4,21 +4,17 @@ import fc from 'fast-check'
 import { SeededRandom } from '../../sim/random.ts'
 import { MALFORMED } from '../errors.ts'
 import type { Endpoint, Instant, LocalAddress, PeerId, UnixMs } from '../io.ts'
-import { ReflexiveAddresses } from '../nat/reflexive.ts'
 import { decodeHandshake } from '../wire/datagram.ts'
 import { Beacon } from './beacon.ts'
-import { ADDRESSES_MAX, KNOWN_MAX, KnownPeers } from './known-peers.ts'
-import { decodeOverlayMessage, encodeCandidates, encodePeers } from './messages.ts'
+import { ADDRESSES_MAX, HEARSAY_PER_TELLER_MAX, KNOWN_MAX, KnownPeers } from './known-peers.ts'
+import { decodeOverlayMessage, encodeOverlayMessage } from './messages.ts'
 import { decodeRemembered, encodeRemembered } from './remembered.ts'
 
 test('overlay messages round trip, and no bytes make the decoder throw', () => {
   const peers = [id(1), id(2)]
-  assert.deepEqual(decodeOverlayMessage(encodePeers(peers)), { type: 'peers', peers })
-  const addresses = [address(1), { host: '2001:db8::1', port: 2 }]
-  assert.deepEqual(decodeOverlayMessage(encodeCandidates(addresses)), {
-    type: 'candidates',
-    addresses,
-  })
+  for (const type of ['peers', 'newcomers'] as const) {
+    assert.deepEqual(decodeOverlayMessage(encodeOverlayMessage({ type, peers })), { type, peers })
+  }
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
       decodeOverlayMessage(bytes)
@@ -27,11 +23,11 @@ test('overlay messages round trip, and no bytes make the decoder throw', () => {
   )
 })
 
-test('more ids or addresses than one message may hold are refused', () => {
-  const many = Array.from({ length: 257 }, (_, i) => id(i))
-  assert.equal(decodeOverlayMessage(encodePeers(many)), MALFORMED)
-  const places = Array.from({ length: 9 }, (_, i) => address(i))
-  assert.equal(decodeOverlayMessage(encodeCandidates(places)), MALFORMED)
+test('more ids than one message may hold are refused, and so is half an id', () => {
+  const peers = Array.from({ length: 257 }, (_, i) => id(i))
+  assert.equal(decodeOverlayMessage(encodeOverlayMessage({ type: 'peers', peers })), MALFORMED)
+  const bytes = encodeOverlayMessage({ type: 'peers', peers: peers.slice(0, 2) })
+  assert.equal(decodeOverlayMessage(bytes.subarray(0, -1)), MALFORMED)
 })
 
 test('what is remembered of a peer reads back; a damaged record is malformed', () => {
@@ -42,35 +38,45 @@ test('what is remembered of a peer reads back; a damaged record is malformed', (
   assert.equal(decodeRemembered(Uint8Array.of(9, ...bytes.subarray(1))), MALFORMED)
 })
 
-test('hearsay cannot push out peers that the app named, nor grow the table', () => {
-  const known = new KnownPeers()
-  const kept = known.ensure(id(0))
-  assert.ok(kept !== undefined)
-  kept.isKept = true
-  for (let i = 1; i < 3 * KNOWN_MAX; i++) {
-    const peer = known.ensure(id(i))
-    if (peer !== undefined) {
-      known.addAddresses(
-        peer,
-        Array.from({ length: 20 }, (_, k) => address(k)),
-      )
-      for (let k = 0; k < 20; k++) known.addVia(peer, id(k))
-      assert.ok(peer.addresses.length <= ADDRESSES_MAX && peer.via.size <= 4)
-    }
+test('hearsay pushes out neither peers that the app named nor those we met, and cannot grow the table', () => {
+  const dropped = new Set<PeerId>()
+  const known = new KnownPeers((peer) => dropped.add(peer))
+  const named = known.ensure(id(0))
+  const met = known.ensure(id(1))
+  assert.ok(named !== undefined && met !== undefined)
+  named.isKept = true
+  for (let i = 2; i < 5 * KNOWN_MAX; i++) {
+    const peer = known.hear(id(i), id(100_000 + (i % 7)))
+    if (peer === undefined) continue
+    known.addAddresses(
+      peer,
+      Array.from({ length: 20 }, (_, k) => address(k)),
+    )
+    assert.ok(peer.addresses.length <= ADDRESSES_MAX)
   }
   assert.equal(known.size, KNOWN_MAX)
-  assert.equal(known.get(id(0)), kept)
+  assert.equal(known.get(id(0)), named)
+  assert.equal(known.get(id(1)), met)
+  assert.equal(dropped.size, 5 * KNOWN_MAX - 2 - (KNOWN_MAX - 2))
 })
 
-test('one liar among three reporters does not move our address', () => {
-  const reflexive = new ReflexiveAddresses()
-  reflexive.report(id(1), address(1))
-  assert.deepEqual(reflexive.candidates(), [address(1)], 'with nobody else to ask, one is believed')
-  reflexive.report(id(2), address(1))
-  reflexive.report(id(3), address(66))
-  assert.deepEqual(reflexive.candidates(), [address(1)])
-  for (let i = 0; i < 1000; i++) reflexive.report(id(i), address(i))
-  assert.ok(reflexive.candidates().length <= 4)
+test('what one neighbour tells fills half of the table at most', () => {
+  const known = new KnownPeers(() => undefined)
+  for (let i = 0; i < 4 * KNOWN_MAX; i++) known.hear(id(i), id(100_001))
+  assert.equal(known.size, HEARSAY_PER_TELLER_MAX)
+  const first = known.get(id(0))
+  assert.equal(first?.teller, id(100_001))
+  known.ensure(id(0))
+  assert.equal(first?.teller, undefined, 'once met it is not hearsay')
+  assert.notEqual(known.hear(id(50_000), id(100_001)), undefined, 'and its place is free again')
+})
+
+test('liars that fill the table push out what they told, not what an honest neighbour told', () => {
+  const known = new KnownPeers(() => undefined)
+  for (let i = 0; i < 40; i++) known.hear(id(i), id(100_000))
+  for (let i = 0; i < 8 * KNOWN_MAX; i++) known.hear(id(1_000 + i), id(100_001 + (i % 8)))
+  assert.equal(known.size, KNOWN_MAX)
+  for (let i = 0; i < 40; i++) assert.notEqual(known.get(id(i)), undefined, `honest ${i}`)
 })
 
 test('beacons come densely, then rarely; our own and repeated ones draw nothing', () => {

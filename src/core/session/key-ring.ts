@@ -2,7 +2,13 @@ import { assert } from '../errors.ts'
 import type { Instant } from '../io.ts'
 import { cidBytes } from '../wire/datagram.ts'
 import type { Established } from './handshakes.ts'
-import { numberLength, REKEY_AFTER_DATAGRAMS, REKEY_AFTER_MS, type SealedKeys } from './sealing.ts'
+import {
+  type NumberLength,
+  numberLength,
+  REKEY_AFTER_DATAGRAMS,
+  REKEY_AFTER_MS,
+  type SealedKeys,
+} from './sealing.ts'
 
 /**
  * The keys of one session: those of its last handshake, by which it sends, and for a while those of
@@ -48,13 +54,21 @@ export class KeyRing {
     return undefined
   }
 
-  seal(number: number, largestAcked: number, frames: Uint8Array, now: Instant): Uint8Array {
+  /** `numberBytes`: how many of the number to send at least. */
+  seal(
+    number: number,
+    largestAcked: number,
+    frames: Uint8Array,
+    now: Instant,
+    numberBytes: NumberLength,
+  ): Uint8Array {
     const generation = this.#generations[0]
     assert(generation !== undefined, 'a session has keys')
     this.#renew(generation, largestAcked, now)
     generation.datagramsSent++
     const { keys, destination } = generation
-    return keys.seal(destination, number, numberLength(number, largestAcked), frames)
+    const needed = numberLength(number, largestAcked)
+    return keys.seal(destination, number, needed > numberBytes ? needed : numberBytes, frames)
   }
 
   #renew(generation: Generation, largestAcked: number, now: Instant): void {

@@ -1,41 +1,43 @@
 import type { Random } from '../crypto.ts'
 import type { Instant, PathKind } from '../io.ts'
 import { classifyHost } from '../wire/address.ts'
+import { NONCE_BYTES } from '../wire/frames.ts'
+import { compare } from './path-choice.ts'
 import { isSameRoute, type Route, routeKey } from './route.ts'
+import type { SessionPath } from './session-path.ts'
 
 /**
- * The ways one session can take. It decides which routes are proved, how often an unproved one is
- * probed, and which proved one carries the data. A path is proved by its remote repeating a nonce
- * that was sent there (RFC 9000 §8.2); until then it draws at most three times what came from it.
+ * The ways one session can take. It decides which are proved, how often they are probed, and which one
+ * makes room when there are too many; which proved one carries the data is decided in `steering.ts`.
+ * A path is proved by its remote repeating a nonce that was sent there (RFC 9000 §8.2); until it once
+ * was, and unless the remote named it, it draws at most three times what came from it.
  */
-export interface SessionPath {
-  readonly number: number
-  readonly route: Route
-  readonly kind: PathKind
-  isProved: boolean
-  /** Set while the path is being proved. */
-  nonce: Uint8Array | undefined
-  probesLeft: number
-  nextProbeAt: Instant
-  /** Probes are ours to send: the remote named this address inside the session. */
-  readonly isInvited: boolean
-  receivedBytes: number
-  sentBytes: number
-  lastReceivedAt: Instant
-}
-
 export const PATHS_MAX = 8
 /** Punching needs several probes close together, then patience: transport.md §5.4's schedule, shortened. */
 const PROBE_GAPS_MS: readonly number[] = [0, 50, 100, 200, 400, 800, 1500]
+/** After the last probe, an answer may still come within this. Guess: above most round trips. */
+const VERDICT_MS = 1_500
+/** A path that was proved once is remembered so long after it failed. Guess. */
+const FAILED_KEEP_MS = 60_000
+const CHALLENGES_MAX = 8
 const UNPROVED_FACTOR = 3
-const NONCE_BYTES = 8
+/** Until then one that spoke unbidden is not pushed out by the next that does: 256 may come at once. */
+const UNBIDDEN_GRACE_MS = 1_000
+/** A proved path that was heard within this is not pushed out. Guess. */
+const FRESH_MS = 10_000
 
-const RANK: Readonly<Record<PathKind, number>> = { lan: 0, direct: 1, relayed: 2 }
+/** Why a path is made: a handshake took it, the remote named it, or a datagram came from it unbidden. */
+export type PathClaim = 'agreed' | 'named' | 'heard'
 
 export class Paths {
+  readonly #random: Random
   readonly #byKey = new Map<string, SessionPath>()
   #nextNumber = 0
   #active: SessionPath | undefined
+
+  constructor(random: Random) {
+    this.#random = random
+  }
 
   get active(): SessionPath | undefined {
     return this.#active
@@ -57,29 +59,41 @@ export class Paths {
     return undefined
   }
 
-  /** Returns the path that had to make room, if one had to. */
-  add(
-    route: Route,
-    facts: { isProved: boolean; isInvited: boolean },
+  /** Whether there is room for another, or one that may be removed to make it. */
+  roomFor(
+    claim: PathClaim,
     now: Instant,
-  ): { path: SessionPath; evicted: SessionPath | undefined } {
-    const evicted = this.#byKey.size >= PATHS_MAX ? this.#stalest() : undefined
-    if (evicted !== undefined) this.remove(evicted)
+  ): { readonly evicted: SessionPath | undefined } | undefined {
+    if (this.#byKey.size < PATHS_MAX) return { evicted: undefined }
+    const evicted = this.#leastWorth(claim, now)
+    return evicted && { evicted }
+  }
+
+  /** Adds a path, for which there must be room, and probes it at once. */
+  add(route: Route, claim: PathClaim, now: Instant): SessionPath {
     const path: SessionPath = {
       number: this.#nextNumber++,
       route,
       kind: kindOf(route),
-      isProved: facts.isProved,
-      nonce: undefined,
-      probesLeft: facts.isProved ? 0 : PROBE_GAPS_MS.length,
-      nextProbeAt: now,
-      isInvited: facts.isInvited,
+      madeAt: now,
+      isInvited: claim !== 'heard',
+      isProved: false,
+      provedAt: undefined,
+      rttMs: undefined,
+      lastReceivedAt: now,
       receivedBytes: 0,
       sentBytes: 0,
-      lastReceivedAt: now,
+      challenges: [],
+      probesLeft: 0,
+      dueAt: undefined,
+      checkedAt: now,
+      unanswered: 0,
+      activatedAt: now,
+      deaths: 0,
     }
     this.#byKey.set(routeKey(route), path)
-    return { path, evicted }
+    this.startProbing(path, now)
+    return path
   }
 
   remove(path: SessionPath): void {
@@ -87,68 +101,118 @@ export class Paths {
     if (this.#active === path) this.#active = undefined
   }
 
-  activate(path: SessionPath): void {
+  activate(path: SessionPath, now: Instant): void {
     this.#active = path
+    path.activatedAt = now
   }
 
-  /** Whether `bytes` more may go to a path whose remote has not proved that it is there. */
+  /** Whether `bytes` more may go to a path whose remote never proved that it is there. */
   mayCarry(path: SessionPath, bytes: number): boolean {
-    if (path.isProved || path.isInvited) return true
+    if (path.isInvited || path.provedAt !== undefined) return true
     return path.sentBytes + bytes <= UNPROVED_FACTOR * path.receivedBytes
   }
 
-  /** The nonce to challenge `path` with, when a probe is due. */
-  probe(path: SessionPath, now: Instant, random: Random): Uint8Array | undefined {
-    if (path.isProved || path.probesLeft === 0 || now < path.nextProbeAt) return undefined
-    path.nonce ??= random.bytes(NONCE_BYTES)
-    path.probesLeft--
-    const gap = PROBE_GAPS_MS[PROBE_GAPS_MS.length - path.probesLeft] ?? 0
-    path.nextProbeAt = (now + gap) as Instant
-    return path.nonce
+  /** Begins a run of probes, whether the path is proved or not. */
+  startProbing(path: SessionPath, at: Instant): void {
+    path.probesLeft = PROBE_GAPS_MS.length
+    path.dueAt = at
   }
 
-  nextProbeAt(): Instant | undefined {
-    let next: Instant | undefined
+  prove(path: SessionPath, now: Instant): void {
+    if (!path.isProved) path.provedAt = now
+    path.isProved = true
+    path.probesLeft = 0
+    path.dueAt = undefined
+    path.challenges = []
+    path.checkedAt = now
+    path.unanswered = 0
+  }
+
+  /** A nonce of eight fresh bytes that `path` is to repeat. */
+  challenge(path: SessionPath, now: Instant): Uint8Array {
+    const nonce = this.#random.bytes(NONCE_BYTES)
+    path.challenges = [...path.challenges.slice(1 - CHALLENGES_MAX), { nonce, at: now }]
+    return nonce
+  }
+
+  /** The path that a nonce was sent to, and when. */
+  challenged(nonce: Uint8Array): { path: SessionPath; at: Instant } | undefined {
     for (const path of this.#byKey.values()) {
-      if (path.isProved || path.probesLeft === 0) continue
-      if (next === undefined || path.nextProbeAt < next) next = path.nextProbeAt
+      const challenge = path.challenges.find((sent) => isEqual(sent.nonce, nonce))
+      if (challenge !== undefined) return { path, at: challenge.at }
+    }
+    return undefined
+  }
+
+  /** Takes the next step of a run of probes, if one is due. */
+  step(path: SessionPath, now: Instant): 'probe' | 'failed' | 'forget' | undefined {
+    if (path.dueAt === undefined || now < path.dueAt) return undefined
+    if (path.probesLeft > 0) {
+      path.probesLeft--
+      const hasFailed = !path.isProved && path.provedAt !== undefined
+      const lastGapMs = hasFailed ? FAILED_KEEP_MS : VERDICT_MS
+      const gapMs = PROBE_GAPS_MS[PROBE_GAPS_MS.length - path.probesLeft] ?? lastGapMs
+      path.dueAt = (now + gapMs) as Instant
+      return 'probe'
+    }
+    const isActive = path === this.#active
+    if (!path.isProved && !isActive) return 'forget'
+    path.dueAt = isActive ? undefined : ((now + FAILED_KEEP_MS) as Instant)
+    return 'failed'
+  }
+
+  nextDueAt(): Instant | undefined {
+    let next: Instant | undefined
+    for (const { dueAt } of this.#byKey.values()) {
+      if (dueAt !== undefined && (next === undefined || dueAt < next)) next = dueAt
     }
     return next
   }
 
-  /** The best proved path; among equals the one heard last. */
-  best(except?: SessionPath): SessionPath | undefined {
+  /** The best proved path but the active one, of one kind if it is given. */
+  bestOther(kind?: PathKind): SessionPath | undefined {
     let best: SessionPath | undefined
     for (const path of this.#byKey.values()) {
-      if (!path.isProved || path === except) continue
-      if (best === undefined || isBetter(path, best)) best = path
+      if (!path.isProved || path === this.#active) continue
+      if (kind !== undefined && path.kind !== kind) continue
+      if (best === undefined || compare(path, best) < 0) best = path
     }
     return best
   }
 
-  #stalest(): SessionPath | undefined {
-    let stalest: SessionPath | undefined
+  #leastWorth(claim: PathClaim, now: Instant): SessionPath | undefined {
+    const kept = [this.#active, this.bestOther(), this.bestOther('relayed')]
+    let least: SessionPath | undefined
+    let leastWorth = Number.POSITIVE_INFINITY
     for (const path of this.#byKey.values()) {
-      if (path === this.#active) continue
-      const isStaler =
-        stalest === undefined ||
-        (stalest.isProved && !path.isProved) ||
-        (stalest.isProved === path.isProved && path.lastReceivedAt < stalest.lastReceivedAt)
-      if (isStaler) stalest = path
+      if (kept.includes(path)) continue
+      const worth = claim === 'agreed' ? agedWorth(path) : worthOf(path, now)
+      if (worth === undefined) continue
+      const isStaler = least === undefined || path.lastReceivedAt < least.lastReceivedAt
+      if (worth > leastWorth || (worth === leastWorth && !isStaler)) continue
+      least = path
+      leastWorth = worth
     }
-    return stalest
+    return least
   }
 }
 
-/** Ranks by kind alone: LAN before direct before relayed. */
-export function outranks(path: SessionPath, other: SessionPath): boolean {
-  return RANK[path.kind] < RANK[other.kind]
+/** Lower goes first; undefined stays. */
+function worthOf(path: SessionPath, now: Instant): number | undefined {
+  const isFresh = path.isProved
+    ? now - path.lastReceivedAt < FRESH_MS
+    : !path.isInvited && now - path.madeAt < UNBIDDEN_GRACE_MS
+  return isFresh ? undefined : agedWorth(path)
 }
 
-function isBetter(path: SessionPath, other: SessionPath): boolean {
-  const difference = RANK[path.kind] - RANK[other.kind]
-  if (difference !== 0) return difference < 0
-  return path.lastReceivedAt > other.lastReceivedAt
+function agedWorth(path: SessionPath): number {
+  if (path.isProved) return 3
+  if (path.probesLeft === 0) return 0
+  return path.isInvited ? 1 : 2
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i])
 }
 
 function kindOf(route: Route): PathKind {

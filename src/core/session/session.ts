@@ -1,52 +1,33 @@
-import { TokenBucket } from '../collections/token-bucket.ts'
 import type { Crypto, Random } from '../crypto.ts'
-import type { Deadline, Instant, PathKind, PeerId, RejectCode } from '../io.ts'
-import { Transport, type TransportEvent } from '../transport/transport.ts'
-import type { Address } from '../wire/address.ts'
+import { earlier } from '../deadlines.ts'
+import type { Deadline, Instant, PathKind, PeerId } from '../io.ts'
+import { Transport } from '../transport/transport.ts'
 import { ascii } from '../wire/bytes.ts'
-import { DATAGRAM_BYTES_MAX } from '../wire/datagram.ts'
 import type { SessionFrame } from '../wire/frames.ts'
 import type { Established } from './handshakes.ts'
 import { KeyRing } from './key-ring.ts'
-import { outranks, Paths, type SessionPath } from './paths.ts'
+import { Liveness } from './liveness.ts'
+import { compare } from './path-choice.ts'
 import type { SessionPort } from './port.ts'
 import { ReplayWindow } from './replay.ts'
 import type { Route } from './route.ts'
+import type { SessionHost } from './session-host.ts'
+import type { SessionPath } from './session-path.ts'
+import { Steering } from './steering.ts'
+
+export { LOST_MS } from './liveness.ts'
+export type { SessionEvent, SessionHost } from './session-host.ts'
 
 /**
  * One authenticated relation with one remote: keys, a transport, and the paths it takes. It decides
- * what is authentic and fresh, which path carries data, and whether the remote is still there. It
- * does not decide what messages mean, whom to meet, or what to relay.
+ * what is authentic and fresh, and joins the machines that decide the rest: `steering.ts` which path
+ * carries data, `liveness.ts` whether the remote is still there, the transport what is sent. It does
+ * not decide what messages mean, whom to meet, or what to relay.
  *
  * The transport outlives keys and paths: a remote that slept, moved or was silent for less than
  * `SESSION_KEEP_MS` goes on where it stopped, with nothing lost or doubled.
  */
-export type SessionEvent =
-  | { readonly type: 'transport'; readonly event: TransportEvent }
-  | { readonly type: 'relay'; readonly frame: SessionFrame }
-  | { readonly type: 'lost' }
-  | { readonly type: 'back' }
-  | { readonly type: 'path' }
-  /** The remote should have answered by now: look for it by other ways too. */
-  | { readonly type: 'silent' }
-  | { readonly type: 'observed'; readonly address: Address }
-  | { readonly type: 'down'; readonly why: 'closed' | 'timeout' }
-
-export interface SessionHost {
-  send(route: Route, datagram: Uint8Array): void
-  event(session: Session, event: SessionEvent, now: Instant): void
-  reject(code: RejectCode, route: Route | undefined): void
-  /** The session has something to send: settle it before the input is done with. */
-  touch(session: Session): void
-}
-
 const TRANSPORT_LABEL = ascii('latica transport')
-/** Below 20 s, the shortest mapping lifetime of the NAT lab (natlab.md §3). */
-const KEEPALIVE_MS = 15_000
-/** The responder waits a little longer, so that one side's keepalive serves both. */
-const KEEPALIVE_LAG_MS = 3_000
-/** Two keepalives and a few probes unanswered. */
-export const LOST_MS = 32_000
 /** Guess: long enough for a night's train ride to end, short enough to bound memory. */
 export const SESSION_KEEP_MS = 3_600_000
 const LOST_PROBE_MIN_MS = 1_000
@@ -54,17 +35,16 @@ const LOST_PROBE_MAX_MS = 60_000
 /** After waking, an answer is due within this. Guess: above most round trips, below patience. */
 const WAKE_PATIENCE_MS = 400
 const FINISH_GAP_MS = 200
-const SUSPECT_PTOS = 2
-const SILENT_PTOS = 3
-/** On top of two round trips. Guess. */
-const QUIET_MS = 100
+/** After so many timeouts their backoff has grown so far that what comes at last cuts it short. */
+const WAKE_PTOS = 3
 /** Yield to other sessions after this many datagrams in one go. */
 const BURST_MAX = 64
-/** Guess: two networks' worth of addresses, then one every 10 s: seven probes of 40 bytes each. */
-const CANDIDATES_BURST = 16
-const CANDIDATES_PER_S = 0.1
-/** A sealed datagram inside RELAY: 9 bytes of frame and at most 25 of sealing. */
-const RELAYED_DATAGRAM_BYTES = DATAGRAM_BYTES_MAX - 9 - 25
+/** With 23 to 25 bytes of sealing, a third of four challenges: what a knock draws must fit three times it. */
+const KNOCK_BYTES = 24
+/** A datagram on a slow relay is overtaken by hundreds on a fresh path: one byte would not tell its number. */
+const RELAYED_NUMBER_BYTES = 2
+/** A datagram came, and there was no room to remember the way it took. */
+const NO_PATH = -1
 
 export class Session implements SessionPort {
   readonly peer: PeerId
@@ -73,23 +53,18 @@ export class Session implements SessionPort {
   readonly remoteRun: string
   readonly madeAt: Instant
   readonly #crypto: Crypto
-  readonly #random: Random
   readonly #host: SessionHost
   readonly #transport: Transport
   readonly #replay = new ReplayWindow()
-  readonly #paths = new Paths()
+  readonly #steering: Steering
+  readonly #liveness: Liveness
   readonly #keys = new KeyRing()
-  /** Addresses that the remote may still make us probe. */
-  readonly #candidates: TokenBucket
-  /** Where the newest datagram came from. */
-  #newest: SessionPath | undefined
   #state: 'up' | 'lost' | 'down' = 'up'
-  #lastReceivedAt: Instant
-  #pingedAt: Instant
   #lostAt: Instant | undefined
   #probeAt: Instant | undefined
   #probeGapMs = LOST_PROBE_MIN_MS
   #silentAt: Instant | undefined
+  #hasSpoken = false
   #finish: { readonly datagram: Uint8Array; nextAt: Instant } | undefined
 
   constructor(
@@ -97,18 +72,21 @@ export class Session implements SessionPort {
     established: Established,
     now: Instant,
   ) {
+    const { isInitiator } = established
     this.peer = established.peer
     this.binding = established.binding
-    this.isInitiator = established.isInitiator
+    this.isInitiator = isInitiator
     this.remoteRun = established.remoteRun
     this.madeAt = now
     this.#crypto = options.crypto
-    this.#random = options.random
     this.#host = options.host
-    this.#candidates = new TokenBucket(CANDIDATES_PER_S, CANDIDATES_BURST, now)
-    this.#lastReceivedAt = now
-    this.#pingedAt = now
-    this.#transport = new Transport({ isInitiator: established.isInitiator })
+    const transport = new Transport({ isInitiator })
+    this.#transport = transport
+    const { random, host } = options
+    const report: ConstructorParameters<typeof Steering>[0]['report'] = (event, at) =>
+      host.event(this, event, at)
+    this.#steering = new Steering({ transport, random, isInitiator, report }, now)
+    this.#liveness = new Liveness(isInitiator, now)
     this.install(established, now)
   }
 
@@ -122,11 +100,20 @@ export class Session implements SessionPort {
   }
 
   get path(): PathKind {
-    return this.#paths.active?.kind ?? 'relayed'
+    return this.#steering.active?.kind ?? 'relayed'
+  }
+
+  get isRelayed(): boolean {
+    return this.path === 'relayed'
   }
 
   get route(): Route | undefined {
-    return this.#paths.active?.route
+    return this.#steering.active?.route
+  }
+
+  /** What is known of each way to the remote; views, to be read at once. */
+  get paths(): readonly Readonly<SessionPath>[] {
+    return [...this.#steering.all]
   }
 
   get rttMs(): number {
@@ -144,70 +131,105 @@ export class Session implements SessionPort {
 
   /** Routes by which the remote was reached, best first. */
   get provedRoutes(): Route[] {
-    const proved = [...this.#paths.all].filter((path) => path.isProved)
-    return proved.sort((a, b) => b.lastReceivedAt - a.lastReceivedAt).map((path) => path.route)
+    const once = this.paths.filter((path) => path.provedAt !== undefined)
+    return once
+      .sort((a, b) => Number(b.isProved) - Number(a.isProved) || compare(a, b))
+      .map((path) => path.route)
+  }
+
+  get keepaliveMs(): number {
+    return this.#liveness.keepaliveMs
+  }
+
+  /** How often silence is broken: 10 to 120 s. Silence of twice that is loss. */
+  set keepaliveMs(keepaliveMs: number) {
+    this.#liveness.keepaliveMs = keepaliveMs
+    this.#host.touch(this)
+  }
+
+  /** A dormant session says nothing and expects nothing, until either side has something to say. */
+  setDormant(isDormant: boolean, now: Instant): void {
+    this.#liveness.setDormant(isDormant, now)
+    this.#host.touch(this)
+  }
+
+  get isDormant(): boolean {
+    return this.#liveness.isDormant
   }
 
   /** Takes fresh keys, and the route by which they were agreed as a proved path. */
   install(established: Established, now: Instant): void {
     this.#keys.add(established, now)
     this.#finish = established.finish && { datagram: established.finish, nextAt: now }
-    const path = this.#pathFor(established.route, now, true)
-    path.isProved = true
-    this.#heard(path, now)
-    this.#activate(path, now)
+    this.#heard(now)
+    this.#steering.agreed(established.route, now)
     if (established.isInitiator) this.#transport.ping()
     this.#transport.wake()
   }
 
   sendMessage(payload: Uint8Array): number {
-    this.#host.touch(this)
+    this.#speak()
     return this.#transport.sendMessage(payload)
   }
 
   sendDatagram(payload: Uint8Array): boolean {
-    this.#host.touch(this)
+    this.#speak()
     return this.#transport.sendDatagram(payload)
   }
 
   openStream(): number {
-    this.#host.touch(this)
+    this.#speak()
     return this.#transport.openStream()
   }
 
   writeStream(stream: number, data: Uint8Array): void {
-    this.#host.touch(this)
+    this.#speak()
     this.#transport.writeStream(stream, data)
   }
 
   finishStream(stream: number): void {
-    this.#host.touch(this)
+    this.#speak()
     this.#transport.finishStream(stream)
   }
 
   resetStream(stream: number, code: number): void {
-    this.#host.touch(this)
+    this.#speak()
     this.#transport.resetStream(stream, code)
   }
 
   consumeStream(stream: number, bytes: number): void {
-    this.#host.touch(this)
+    this.#speak()
     this.#transport.consumeStream(stream, bytes)
   }
 
-  /** Sends a RELAY, RELAYED or RELAY_REFUSED frame, unless the way to the remote is itself relayed. */
+  /** Sends a RELAY, RELAYED or RELAY_REFUSED frame; false when there is no way to the remote. */
   relay(frame: SessionFrame): boolean {
-    const path = this.#paths.active
-    if (this.#state !== 'up' || path === undefined || path.kind === 'relayed') return false
+    const path = this.#steering.active
+    if (this.#state !== 'up' || path === undefined) return false
     this.#transport.pushFrame(path.number, frame)
     this.#host.touch(this)
     return true
   }
 
-  /** Tries an address that the remote named as its own inside this session. */
+  /** Tries an address that the remote named as its own inside this session, or a relay. */
   tryRoute(route: Route, now: Instant): void {
-    if (this.#paths.find(route) !== undefined || !this.#candidates.take(1, now)) return
-    this.#pathFor(route, now, true)
+    if (this.#steering.tryRoute(route, now)) this.#host.touch(this)
+  }
+
+  /**
+   * Sends one datagram along a route that says nothing, waits for nothing and makes no path here. It
+   * opens the way from there to us; where it arrives, the remote challenges what it came from.
+   */
+  knock(route: Route, now: Instant): void {
+    if (this.#state === 'down') return
+    const { number, largestAcked, frames } = this.#transport.takeUntracked(KNOCK_BYTES)
+    this.#host.send(route, this.#keys.seal(number, largestAcked, frames, now, RELAYED_NUMBER_BYTES))
+  }
+
+  /** The session with a relay ended, was lost, or it refuses: what goes by it takes another path. */
+  relayGone(via: PeerId, now: Instant): void {
+    if (this.#state === 'down') return
+    this.#steering.relayGone(via, now)
     this.#host.touch(this)
   }
 
@@ -217,40 +239,45 @@ export class Session implements SessionPort {
     const opened = this.#keys.open(cid, data, this.#replay.highest)
     if (opened === undefined) return this.#host.reject('unauthentic', route)
     if (!this.#replay.check(opened.number)) return this.#host.reject('replayed', route)
-    const isNewest = opened.number > this.#replay.highest
     this.#replay.accept(opened.number)
     this.#finish = undefined
-    const path = this.#paths.find(route) ?? this.#pathFor(route, now, false)
-    path.receivedBytes += data.length
-    this.#heard(path, now)
-    if (!this.#transport.receive(path.number, opened.number, opened.frames, now)) {
+    const path = this.#steering.heardFrom(route, data.length, now)
+    this.#heard(now)
+    const number = path?.number ?? NO_PATH
+    const reception = this.#transport.receive(number, opened.number, opened.frames, now)
+    if (reception === 'violation') {
       this.#host.reject('malformed', route)
       this.close(now)
       this.#host.event(this, { type: 'down', why: 'closed' }, now)
       return
     }
     // The remote is there again: what it misses need not wait for a timeout that has grown.
-    if (this.#transport.ptoCount >= SILENT_PTOS) this.#transport.wake()
-    if (isNewest) {
-      this.#newest = path
-      this.#follow(now)
-    }
+    if (this.#transport.ptoCount >= WAKE_PTOS) this.#transport.wake()
+    if (reception === 'data') this.#liveness.heardData(now)
+    this.#steering.heard(path, reception, opened.number, now)
   }
 
   /** The host slept, or its own addresses changed: find out at once who is still there. */
   wake(now: Instant): void {
-    if (this.#state === 'down') return
-    this.#lastReceivedAt = Math.max(this.#lastReceivedAt, now - LOST_MS / 2) as Instant
+    if (this.#state === 'down' || this.#liveness.isDormant) return
+    this.#liveness.wake(now)
     this.#silentAt = (now + WAKE_PATIENCE_MS) as Instant
     this.#probeAt = now
     this.#probeGapMs = LOST_PROBE_MIN_MS
+    this.#steering.wake(now)
     this.#transport.ping()
     this.#transport.wake()
   }
 
+  /** Asks the remote for a sign of life by the path in use. */
+  ping(): void {
+    this.#transport.ping()
+    this.#host.touch(this)
+  }
+
   /** Says good-bye. */
   close(now: Instant): void {
-    const path = this.#paths.active
+    const path = this.#steering.active
     if (this.#state !== 'down' && path !== undefined) {
       this.#transport.pushFrame(path.number, { type: 'close', code: 0 })
       this.#flush(now)
@@ -260,17 +287,18 @@ export class Session implements SessionPort {
 
   deadline(): Deadline | undefined {
     if (this.#state === 'down') return undefined
-    let first = earlier(undefined, this.#paths.nextProbeAt(), 'path probe')
-    first = earlier(first, this.#silentAt, 'answer due')
-    first = earlier(first, this.#finish?.nextAt, 'handshake finish')
-    if (this.#state === 'lost') return earlier(first, this.#probeAt, 'lost probe')
-    const transport = this.#transport.deadline()
-    first = earlier(first, transport?.at, transport?.reason ?? '')
-    return earlier(first, this.#keepaliveAt(), 'keepalive')
+    let first = due(this.#steering.probeAt(this.#keepsStandby), 'path probe')
+    first = earlier(first, due(this.#silentAt, 'answer due'))
+    first = earlier(first, due(this.#finish?.nextAt, 'handshake finish'))
+    if (this.#state === 'lost') return earlier(first, due(this.#probeAt, 'lost probe'))
+    first = earlier(first, this.#transport.deadline())
+    first = earlier(first, due(this.#steering.judgeAt(), 'path suspect'))
+    return earlier(first, this.#liveness.deadline(this.#owes))
   }
 
   onDeadline(now: Instant): void {
     if (this.#state === 'down') return
+    this.#checkAnswer(now)
     if (this.#state === 'lost') this.#probeLost(now)
     else this.#checkLiveness(now)
   }
@@ -278,7 +306,10 @@ export class Session implements SessionPort {
   /** Sends and reports whatever is due. */
   settle(now: Instant): void {
     if (this.#state === 'down') return
-    this.#probePaths(now)
+    if (this.#hasSpoken) this.#liveness.rouse(now)
+    this.#hasSpoken = false
+    this.#steering.probe(this.#keepsStandby, now)
+    this.#repeatFinish(now)
     for (;;) {
       const event = this.#transport.poll()
       if (event === undefined) break
@@ -289,32 +320,25 @@ export class Session implements SessionPort {
     if (this.#state === 'up') this.#flush(now)
   }
 
-  #keepaliveAt(): number {
-    const quietSince = Math.max(this.#lastReceivedAt, this.#pingedAt)
-    const lagMs = this.isInitiator ? 0 : KEEPALIVE_LAG_MS
-    return Math.min(quietSince + KEEPALIVE_MS + lagMs, this.#lastReceivedAt + LOST_MS)
+  get #keepsStandby(): boolean {
+    return this.#state === 'up' && !this.#liveness.isDormant
+  }
+
+  /** Something that we sent awaits an acknowledgement. */
+  get #owes(): boolean {
+    return this.#transport.owedSince !== undefined || this.#transport.hasUnacked
+  }
+
+  #speak(): void {
+    this.#hasSpoken = true
+    this.#host.touch(this)
   }
 
   #checkLiveness(now: Instant): void {
     this.#transport.onDeadline(now)
-    this.#checkAnswer(now)
-    const silenceMs = now - this.#lastReceivedAt
-    if (silenceMs >= LOST_MS) return this.#lose(now)
-    if (now >= this.#keepaliveAt()) {
-      this.#pingedAt = now
-      this.#transport.ping()
-    }
-    const active = this.#paths.active
-    const ptos = this.#transport.ptoCount
-    if (active !== undefined && ptos >= SUSPECT_PTOS && this.#transport.hasUnacked) {
-      const other = this.#paths.best(active)
-      if (other !== undefined && other.lastReceivedAt >= active.lastReceivedAt) {
-        this.#activate(other, now)
-      }
-    }
-    if (ptos === SILENT_PTOS && this.#silentAt === undefined) {
-      this.#host.event(this, { type: 'silent' }, now)
-    }
+    if (this.#liveness.isLost(now, this.#owes)) return this.#lose(now)
+    if (this.#liveness.takePing(now)) this.#transport.ping()
+    this.#steering.judge(now)
   }
 
   #checkAnswer(now: Instant): void {
@@ -334,7 +358,6 @@ export class Session implements SessionPort {
   }
 
   #probeLost(now: Instant): void {
-    this.#checkAnswer(now)
     if (this.#lostAt !== undefined && now - this.#lostAt >= SESSION_KEEP_MS) {
       return this.#end('timeout', now)
     }
@@ -347,9 +370,8 @@ export class Session implements SessionPort {
     this.#flush(now)
   }
 
-  #heard(path: SessionPath, now: Instant): void {
-    path.lastReceivedAt = now
-    this.#lastReceivedAt = now
+  #heard(now: Instant): void {
+    this.#liveness.heard(now)
     this.#silentAt = undefined
     if (this.#state !== 'lost') return
     this.#state = 'up'
@@ -359,67 +381,20 @@ export class Session implements SessionPort {
     this.#host.event(this, { type: 'back' }, now)
   }
 
-  /**
-   * The initiator chooses the path; the responder answers where the newest datagram came from. Asked
-   * again once that path is proved: a remote that moved may have nothing more to send.
-   */
-  #follow(now: Instant): void {
-    const active = this.#paths.active
-    const path = this.#newest
-    if (path === undefined || !path.isProved || path === active) return
-    const isWanted =
-      active === undefined ||
-      (this.isInitiator
-        ? this.#prefers(path, active, now)
-        : !outranks(active, path) || this.#isQuiet(active, now))
-    if (isWanted) this.#activate(path, now)
-  }
-
-  #activate(path: SessionPath, now: Instant): void {
-    if (this.#paths.active === path) return
-    this.#paths.activate(path)
-    this.#transport.setActivePath(path.number)
-    this.#host.event(this, { type: 'path' }, now)
-  }
-
-  #pathFor(route: Route, now: Instant, isInvited: boolean): SessionPath {
-    const known = this.#paths.find(route)
-    if (known !== undefined) return known
-    const { path, evicted } = this.#paths.add(route, { isProved: false, isInvited }, now)
-    if (evicted !== undefined) this.#transport.removePath(evicted.number)
-    if (evicted === this.#newest) this.#newest = undefined
-    const datagramBytes = route.kind === 'relay' ? RELAYED_DATAGRAM_BYTES : DATAGRAM_BYTES_MAX
-    this.#transport.addPath(path.number, { datagramBytes })
-    return path
-  }
-
-  #probePaths(now: Instant): void {
-    for (const path of this.#paths.all) {
-      const nonce = this.#paths.probe(path, now, this.#random)
-      if (nonce !== undefined) {
-        this.#transport.pushFrame(path.number, { type: 'challenge', nonce })
-      }
-    }
+  #repeatFinish(now: Instant): void {
     const finish = this.#finish
-    const route = this.#paths.active?.route
+    const route = this.route
     if (finish === undefined || route === undefined || now < finish.nextAt) return
     finish.nextAt = (now + FINISH_GAP_MS) as Instant
     this.#host.send(route, finish.datagram)
   }
 
   #onFrame(number: number, frame: SessionFrame, now: Instant): void {
-    const path = this.#paths.byNumber(number)
     switch (frame.type) {
       case 'challenge':
-        if (path === undefined) return
-        this.#transport.pushFrame(number, { type: 'response', nonce: frame.nonce })
-        if (path.route.kind === 'udp') {
-          const { host, port } = path.route.endpoint
-          this.#transport.pushFrame(number, { type: 'observed', address: { host, port } })
-        }
-        return
+        return this.#answer(number, frame.nonce)
       case 'response':
-        return this.#onResponse(frame.nonce, now)
+        return this.#steering.responded(number, frame.nonce, now)
       case 'observed':
         this.#host.event(this, { type: 'observed', address: frame.address }, now)
         return
@@ -430,29 +405,13 @@ export class Session implements SessionPort {
     }
   }
 
-  #onResponse(nonce: Uint8Array, now: Instant): void {
-    for (const path of this.#paths.all) {
-      if (path.nonce === undefined || !isEqual(path.nonce, nonce)) continue
-      path.nonce = undefined
-      path.isProved = true
-      path.probesLeft = 0
-      const active = this.#paths.active
-      if (active === undefined) this.#activate(path, now)
-      else if (this.isInitiator && this.#prefers(path, active, now)) this.#activate(path, now)
-      else this.#follow(now)
-      this.#host.event(this, { type: 'path' }, now)
-      return
-    }
-  }
-
-  /** A better kind of path, or the one where the remote speaks while the active one is silent. */
-  #prefers(path: SessionPath, active: SessionPath, now: Instant): boolean {
-    if (outranks(path, active)) return true
-    return !outranks(active, path) && this.#isQuiet(active, now)
-  }
-
-  #isQuiet(path: SessionPath, now: Instant): boolean {
-    return path.lastReceivedAt < now - 2 * this.rttMs - QUIET_MS
+  #answer(number: number, nonce: Uint8Array): void {
+    const path = this.#steering.byNumber(number)
+    if (path === undefined) return
+    this.#transport.pushFrame(number, { type: 'response', nonce })
+    if (path.route.kind !== 'udp') return
+    const { host, port } = path.route.endpoint
+    this.#transport.pushFrame(number, { type: 'observed', address: { host, port } })
   }
 
   #flush(now: Instant): void {
@@ -467,10 +426,11 @@ export class Session implements SessionPort {
     next: { path: number; number: number; largestAcked: number; frames: Uint8Array },
     now: Instant,
   ): void {
-    const path = this.#paths.byNumber(next.path)
+    const path = this.#steering.byNumber(next.path)
     if (path === undefined) return
-    const datagram = this.#keys.seal(next.number, next.largestAcked, next.frames, now)
-    if (!this.#paths.mayCarry(path, datagram.length)) return
+    const numberBytes = path.kind === 'relayed' ? RELAYED_NUMBER_BYTES : 1
+    const datagram = this.#keys.seal(next.number, next.largestAcked, next.frames, now, numberBytes)
+    if (!this.#steering.mayCarry(path, datagram.length)) return
     path.sentBytes += datagram.length
     this.#host.send(path.route, datagram)
   }
@@ -482,15 +442,6 @@ export class Session implements SessionPort {
   }
 }
 
-function earlier(
-  first: Deadline | undefined,
-  at: number | undefined,
-  reason: string,
-): Deadline | undefined {
-  if (at === undefined || (first !== undefined && first.at <= at)) return first
-  return { at: at as Instant, reason }
-}
-
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i])
+function due(at: number | undefined, reason: string): Deadline | undefined {
+  return at === undefined ? undefined : { at: at as Instant, reason }
 }

@@ -121,6 +121,11 @@ export class Sessions {
     this.#touch(session)
   }
 
+  /** A relay refused to carry on to the peer that it knows by that prefix. */
+  relayRefused(via: PeerId, prefix: string, now: Instant): void {
+    this.#table.withPrefix(prefix)?.relayGone(via, now)
+  }
+
   /** The host slept or moved: every remote is asked whether it is there. */
   wake(now: Instant): void {
     for (const session of this.#table.all()) {
@@ -178,8 +183,8 @@ export class Sessions {
       return
     }
     if (current !== undefined && this.#isCrossing(current, result, now)) return
-    if (current !== undefined) this.#drop(current, 'restarted')
-    if (this.#table.size >= SESSIONS_MAX && !this.#dropLost()) {
+    if (current !== undefined) this.#drop(current, 'restarted', now)
+    if (this.#table.size >= SESSIONS_MAX && !this.#dropLost(now)) {
       return this.#host.reject('over-limit', result.route)
     }
     const options = { crypto: this.#crypto, random: this.#random, host: this.#sessionHost }
@@ -205,21 +210,34 @@ export class Sessions {
   }
 
   #onEvent(session: Session, event: SessionEvent, now: Instant): void {
-    if (event.type === 'down') return this.#drop(session, event.why)
-    if (event.type === 'silent') this.#handshakes.dial(session.peer, session.provedRoutes, now)
+    if (event.type === 'down') return this.#drop(session, event.why, now)
+    if (event.type === 'silent') this.#seek(session, now)
+    if (event.type === 'lost') this.#relayGone(session.peer, now)
     if (this.#table.with(session.peer) === session) this.#host.event(session, event)
   }
 
-  #drop(session: Session, why: LeaveReason): void {
+  /** Tries every route that worked. Where a relay is in use, it may be our way to it that broke. */
+  #seek(session: Session, now: Instant): void {
+    const { route } = session
+    if (route?.kind === 'relay') this.#table.with(route.via)?.ping()
+    this.#handshakes.dial(session.peer, session.provedRoutes, now)
+  }
+
+  #relayGone(via: PeerId, now: Instant): void {
+    for (const session of this.#table.all()) session.relayGone(via, now)
+  }
+
+  #drop(session: Session, why: LeaveReason, now: Instant): void {
     this.#table.remove(session)
     this.#timers.clear(session.peer)
+    this.#relayGone(session.peer, now)
     this.#host.closed(session, why)
   }
 
-  #dropLost(): boolean {
+  #dropLost(now: Instant): boolean {
     for (const session of this.#table.all()) {
       if (session.state === 'up') continue
-      this.#drop(session, 'timeout')
+      this.#drop(session, 'timeout', now)
       return true
     }
     return false
@@ -227,7 +245,15 @@ export class Sessions {
 
   #send(route: Route, datagram: Uint8Array): void {
     if (route.kind === 'udp') return this.#host.transmit(route.endpoint, datagram)
+    const via = this.#table.with(route.via)
+    if (via === undefined || !this.#mayRelay(via)) return
     const prefix = fromHex(route.prefix) ?? new Uint8Array(8)
-    this.#table.with(route.via)?.relay({ type: 'relay', prefix, datagram })
+    via.relay({ type: 'relay', prefix, datagram })
+  }
+
+  /** At most two relays in a row: else each could be the way to the other. */
+  #mayRelay(via: Session): boolean {
+    const { route } = via
+    return route?.kind !== 'relay' || this.#table.with(route.via)?.isRelayed === false
   }
 }

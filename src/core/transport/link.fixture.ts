@@ -146,7 +146,8 @@ export class Endpoint {
   receive(path: number, number: number, frames: Uint8Array): void {
     if (this.#seen.has(number)) return
     this.#seen.add(number)
-    if (!this.transport.receive(path, number, frames, this.#timeline.now)) this.violations++
+    const taken = this.transport.receive(path, number, frames, this.#timeline.now)
+    if (taken === 'violation') this.violations++
     this.pump()
   }
 

@@ -8,6 +8,17 @@ import { type PacedPath, Pacer } from './pacer.ts'
 import { Recovery } from './recovery.ts'
 import { Rtt } from './rtt.ts'
 
+export interface PathOptions {
+  /** UDP payload that the path carries, seal included. */
+  readonly datagramBytes: number
+  /** The same for datagrams that carry another inside RELAY or RELAYED; by default no more. */
+  readonly wrapBytes?: number
+  /** False until the remote has shown that it receives there; by default true. */
+  readonly isProved?: boolean
+  /** A round trip already measured on this path, by the handshake or a challenge. */
+  readonly rttMs?: number
+}
+
 /** What one path has of its own: round-trip time, congestion control, losses, frames pushed to it. */
 export class Path implements PacedPath {
   readonly number: number
@@ -15,14 +26,20 @@ export class Path implements PacedPath {
   readonly cubic: Cubic
   readonly recovery: Recovery
   readonly #pacer = new Pacer()
+  /** The remote has shown that it receives here: acknowledgements may come this way. */
+  isProved: boolean
   #datagramBytes: number
+  readonly #wrapBytes: number
   #pushed: Fifo<SessionFrame> | undefined
   /** Neither window nor pacing held sending back last time. */
   #isIdle = true
 
-  constructor(number: number, datagramBytes: number, rttMs: number | undefined) {
+  constructor(number: number, options: PathOptions) {
+    const { datagramBytes, wrapBytes = datagramBytes, isProved = true, rttMs } = options
     this.number = number
+    this.isProved = isProved
     this.#datagramBytes = datagramBytes
+    this.#wrapBytes = wrapBytes
     this.cubic = new Cubic(datagramBytes)
     this.recovery = new Recovery(this.rtt, this.cubic)
     if (rttMs !== undefined) this.rtt.seed(rttMs)
@@ -34,6 +51,11 @@ export class Path implements PacedPath {
 
   get plaintextBytes(): number {
     return this.#datagramBytes - SEAL_BYTES
+  }
+
+  /** Plaintext that a RELAY or RELAYED frame may fill. */
+  get wrapPlaintextBytes(): number {
+    return Math.max(this.#datagramBytes, this.#wrapBytes) - SEAL_BYTES
   }
 
   get windowBytes(): number {
@@ -96,6 +118,7 @@ export class Path implements PacedPath {
     for (let frame = this.#pushed?.peek(); frame !== undefined; frame = this.#pushed?.peek()) {
       if (frame.type === 'relay' || frame.type === 'relayed') {
         if (!datagram.isEmpty) return hasAck
+        datagram.begin(this.wrapPlaintextBytes)
         this.#pushed?.shift()
         // What another path brought may be too large for this one.
         if (1 + PEER_PREFIX_BYTES + frame.datagram.length > datagram.room) continue
@@ -103,7 +126,7 @@ export class Path implements PacedPath {
         datagram.add(undefined, false)
         return false
       }
-      if (datagram.isEmpty && acks.isPending) hasAck = acks.fill(datagram, now)
+      if (datagram.isEmpty && this.isProved && acks.isPending) hasAck = acks.fill(datagram, now)
       if (datagram.room < CONTROL_BYTES) return hasAck
       this.#pushed?.shift()
       writeFrame(datagram.writer, frame)

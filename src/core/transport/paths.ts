@@ -2,14 +2,7 @@ import { UsageError } from '../errors.ts'
 import type { AckFrame } from '../wire/frames.ts'
 import { PLAINTEXT_BYTES_MAX } from '../wire/frames.ts'
 import { DATAGRAM_BYTES_MIN, PATHS_MAX } from './limits.ts'
-import { Path } from './path.ts'
-
-export interface PathOptions {
-  /** UDP payload that the path carries, seal included. */
-  readonly datagramBytes: number
-  /** A round trip already measured on this path, by the handshake or a challenge. */
-  readonly rttMs?: number
-}
+import { Path, type PathOptions } from './path.ts'
 
 /**
  * The paths of one session: which there are, which one data takes, which one acknowledgements take,
@@ -18,9 +11,8 @@ export interface PathOptions {
 export class Paths {
   readonly #paths = new Map<number, Path>()
   #active: Path | undefined
-  /** Where the last datagram that asked for an ACK came from: that way works. */
+  /** Where the last datagram that asked for an ACK came from: once proved, that way works. */
   #answering: Path | undefined
-  #lostOnRemoved = 0
 
   /** The path that data takes. */
   get active(): Path | undefined {
@@ -29,7 +21,7 @@ export class Paths {
 
   /** The path that ACK-only datagrams take. */
   get forAcks(): Path | undefined {
-    return this.#answering ?? this.#active
+    return this.#answering?.isProved === true ? this.#answering : this.#active
   }
 
   get(path: number): Path | undefined {
@@ -41,7 +33,7 @@ export class Paths {
   }
 
   add(path: number, options: PathOptions): void {
-    const { datagramBytes, rttMs } = options
+    const { datagramBytes } = options
     const isValid =
       Number.isInteger(datagramBytes) &&
       datagramBytes >= DATAGRAM_BYTES_MIN &&
@@ -57,7 +49,7 @@ export class Paths {
     }
     if (this.#paths.size >= PATHS_MAX)
       throw new UsageError('EPATHS', 'path', `at most ${PATHS_MAX} paths`, String(path))
-    this.#paths.set(path, new Path(path, datagramBytes, rttMs))
+    this.#paths.set(path, new Path(path, options))
   }
 
   /** What was in flight on the path is given up, to go out again elsewhere. */
@@ -68,7 +60,6 @@ export class Paths {
     if (this.#active === removed) this.#active = undefined
     if (this.#answering === removed) this.#answering = undefined
     removed.recovery.abandon()
-    this.#lostOnRemoved += removed.recovery.lostDatagrams
   }
 
   /**
@@ -81,8 +72,14 @@ export class Paths {
       throw new UsageError('ENOPATH', 'path', 'one that was added', String(path))
     const former = this.#active
     this.#active = active
+    this.#answering = undefined
     if (former !== undefined && former !== active && former.recovery.timeouts > 0)
       former.recovery.abandon()
+  }
+
+  /** What is in flight on the path is given up, to go out again on the active one. */
+  abandon(path: number): void {
+    this.#paths.get(path)?.recovery.abandon()
   }
 
   /** A datagram that asks for an acknowledgement came by this path. */
@@ -115,11 +112,5 @@ export class Paths {
     let bytes = 0
     for (const path of this.#paths.values()) bytes += path.recovery.bytesInFlight
     return bytes
-  }
-
-  get datagramsLost(): number {
-    let lost = this.#lostOnRemoved
-    for (const path of this.#paths.values()) lost += path.recovery.lostDatagrams
-    return lost
   }
 }

@@ -43,9 +43,10 @@ export class Recovery {
   bytesInFlight = 0
   /** Probe timeouts since something was acknowledged. */
   timeouts = 0
+  /** When the newest datagram that was acknowledged had been sent: the path worked then. */
+  ackedSentAt: number | undefined
   /** Datagrams to send whatever the congestion window says. */
   probes = 0
-  lostDatagrams = 0
 
   constructor(rtt: Rtt, cubic: Cubic) {
     this.#rtt = rtt
@@ -70,9 +71,28 @@ export class Recovery {
     if (newest === undefined) return false
     this.timeouts = 0
     this.probes = 0
-    this.#largestAckedOrder = Math.max(this.#largestAckedOrder, newest.order)
+    if (newest.order > this.#largestAckedOrder) {
+      this.#largestAckedOrder = newest.order
+      this.ackedSentAt = newest.sentAt
+    }
     this.#detectLost(now)
     return true
+  }
+
+  /**
+   * Since when an acknowledgement is owed: the first datagram left then of which neither it nor a
+   * later one was acknowledged. Unlike `timeouts`, which all that is sent puts off, its age rises
+   * under traffic.
+   */
+  get owedSince(): number | undefined {
+    for (let i = this.#head; i < this.#sent.length; i++) {
+      const datagram = this.#sent[i]
+      if (datagram === undefined) return undefined
+      if (datagram.state === IN_FLIGHT && datagram.order > this.#largestAckedOrder) {
+        return datagram.sentAt
+      }
+    }
+    return undefined
   }
 
   /** Datagrams remembered. */
@@ -131,7 +151,6 @@ export class Recovery {
     for (let i = from; i < abandoned.length; i++) {
       const datagram = abandoned[i]
       if (datagram?.state !== IN_FLIGHT) continue
-      this.lostDatagrams++
       for (const carried of datagram.carried) carried.lost()
     }
   }
@@ -216,7 +235,6 @@ export class Recovery {
   #lose(datagram: SentDatagram): void {
     datagram.state = LOST
     this.bytesInFlight -= datagram.bytes
-    this.lostDatagrams++
     for (const carried of datagram.carried) carried.lost()
   }
 

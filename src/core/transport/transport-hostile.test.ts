@@ -31,7 +31,7 @@ class Victim {
     for (const frame of frames) writeFrame(writer, frame)
     const taken = this.transport.receive(0, this.#number++, writer.done(), 0)
     while (this.transport.poll() !== undefined);
-    return taken
+    return taken !== 'violation'
   }
 
   /** The largest number acknowledged by what is sent next. */
@@ -182,7 +182,7 @@ test('100,000 random byte strings never throw', () => {
   let taken = 0
   for (let i = 0; i < 100_000; i++) {
     const bytes = random.bytes(random.below(24))
-    if (victim.transport.receive(0, i, bytes, i)) taken++
+    if (victim.transport.receive(0, i, bytes, i) !== 'violation') taken++
     while (victim.transport.poll() !== undefined);
     while (victim.transport.next(i) !== undefined);
     victim.transport.onDeadline(i)

@@ -33,12 +33,14 @@ import {
 } from './limits.ts'
 import { OutgoingDatagram } from './outgoing-datagram.ts'
 import { OutgoingMessages } from './outgoing-messages.ts'
-import type { Path } from './path.ts'
-import { type PathOptions, Paths } from './paths.ts'
+import type { Path, PathOptions } from './path.ts'
+import { Paths } from './paths.ts'
+import { type Reception, receptionOf } from './reception.ts'
 import { Streams } from './streams.ts'
 
 export type { TransportEvent } from './events.ts'
-export type { PathOptions } from './paths.ts'
+export type { PathOptions } from './path.ts'
+export type { Reception } from './reception.ts'
 
 export interface TransportOptions {
   /** Whether our streams are the even ones. */
@@ -80,9 +82,6 @@ export class Transport {
   #scratch: OutgoingDatagram | undefined
   #nextNumber = 0
   #largestAcked = -1
-  lastReceivedAt: number | undefined
-  datagramsSent = 0
-  datagramsReceived = 0
 
   constructor(options: TransportOptions) {
     this.#isInitiator = options.isInitiator
@@ -153,32 +152,57 @@ export class Transport {
     this.#paths.activate(path)
   }
 
+  /** Whether the remote receives there: until it has shown that, no acknowledgement goes that way. */
+  setProved(path: number, isProved: boolean): void {
+    const known = this.#paths.get(path)
+    if (known !== undefined) known.isProved = isProved
+  }
+
+  /** Takes a round trip that a challenge measured, where no acknowledgement has measured one yet. */
+  seedRtt(path: number, rttMs: number): void {
+    const rtt = this.#paths.get(path)?.rtt
+    if (rtt !== undefined && rtt.firstSampleAt === undefined) rtt.seed(rttMs)
+  }
+
+  /** What is in flight on a path goes out again on the active one. */
+  abandon(path: number): void {
+    this.#paths.abandon(path)
+  }
+
+  /**
+   * The plaintext of a datagram that says nothing and that nobody waits for. It takes a packet number,
+   * or it could not be sealed, and leaves no other trace.
+   */
+  takeUntracked(bytes: number): Omit<NextDatagram, 'path'> {
+    const number = this.#nextNumber++
+    return { number, largestAcked: this.#largestAcked, frames: new Uint8Array(bytes) }
+  }
+
   /** Forgets the backoff of a long silence and probes at once. */
   wake(): void {
     this.#paths.active?.recovery.wake()
   }
 
   /**
-   * Takes an opened datagram. False when it is malformed or breaks the protocol: the session should
-   * close. `frames` is kept by events and by data that waits: it must not change.
+   * Takes an opened datagram and says what it was. After a violation the session should close.
+   * `frames` is kept by events and by data that waits: it must not change.
    */
-  receive(path: number, number: number, frames: Uint8Array, now: number): boolean {
+  receive(path: number, number: number, frames: Uint8Array, now: number): Reception {
     const decoded = decodeFrames(frames)
-    if (decoded === MALFORMED) return false
-    this.lastReceivedAt = now
-    this.datagramsReceived++
+    if (decoded === MALFORMED) return 'violation'
     let isEliciting = false
     let isRefused = false
     for (const frame of decoded) {
       const verdict = this.#handle(path, frame, now)
-      if (verdict === 'violation') return false
+      if (verdict === 'violation') return 'violation'
       if (verdict === 'refused') isRefused = true
       if (isAckEliciting(frame)) isEliciting = true
     }
-    if (isRefused) return true
-    if (isEliciting) this.#paths.onAsked(path)
+    const reception = receptionOf(decoded)
+    if (isRefused) return reception
+    if (isEliciting && reception !== 'aside') this.#paths.onAsked(path)
     this.#acks.onReceived(number, isEliciting, now)
-    return true
+    return reception
   }
 
   /** The plaintext of the next datagram; undefined when nothing may be sent at this time. */
@@ -216,10 +240,6 @@ export class Transport {
     return this.#path(path)?.rtt.smoothedMs ?? INITIAL_RTT_MS
   }
 
-  isRttMeasured(path?: number): boolean {
-    return this.#path(path)?.rtt.firstSampleAt !== undefined
-  }
-
   congestionWindowBytes(path?: number): number {
     return this.#path(path)?.windowBytes ?? 0
   }
@@ -231,6 +251,21 @@ export class Transport {
   /** Application data is queued or on its way. */
   get hasUnacked(): boolean {
     return this.#outgoing.unackedCount > 0 || (this.#streams?.out.unackedCount ?? 0) > 0
+  }
+
+  /** Since when the active path owes us an acknowledgement. */
+  get owedSince(): number | undefined {
+    return this.#paths.active?.recovery.owedSince
+  }
+
+  /** When the newest acknowledged datagram of the active path was sent. */
+  get ackedSentAt(): number | undefined {
+    return this.#paths.active?.recovery.ackedSentAt
+  }
+
+  /** RFC 9002 §6.2.1, of the active path and before backoff. */
+  get probeTimeoutMs(): number {
+    return this.#paths.active?.rtt.probeTimeoutMs ?? INITIAL_RTT_MS
   }
 
   /** Probe timeouts of the active path since the remote acknowledged anything there. */
@@ -249,10 +284,6 @@ export class Transport {
 
   get openStreams(): number {
     return this.#streams?.openCount ?? 0
-  }
-
-  get datagramsLost(): number {
-    return this.#paths.datagramsLost
   }
 
   #handle(path: number, frame: Frame, now: number): Verdict {
@@ -424,7 +455,6 @@ export class Transport {
       path.recovery.onSent(number, bytes, datagram.carried, now)
       path.onSent(bytes)
     }
-    this.datagramsSent++
     return { path: path.number, number, largestAcked: this.#largestAcked, frames }
   }
 

@@ -67,6 +67,11 @@ export type HandshakeDatagram =
   | { readonly type: 'beacon'; readonly nonce: Uint8Array }
   | { readonly type: 'version' }
 
+/** Whether a datagram is the first of a handshake. */
+export function isInitiation(datagram: Uint8Array): boolean {
+  return datagram[0] === INITIATE_IK || datagram[0] === INITIATE_XX
+}
+
 export function isSealed(datagram: Uint8Array): boolean {
   return ((datagram[0] ?? 0) & SEALED_BITS) === SEALED_BITS
 }

@@ -115,13 +115,21 @@ const bounded: fc.Arbitrary<Frame> = fc.oneof(
     }),
   ),
   fc.record({ type: fc.constant('datagram' as const), data }),
-  fc.record({ type: fc.constant('relayRefused' as const), prefix: bytes8 }),
+  fc.record({
+    type: fc.constant('relayRefused' as const),
+    prefix: bytes8,
+    why: fc.constantFrom('unknown' as const, 'over-budget' as const),
+  }),
 )
-const unbounded: fc.Arbitrary<Frame> = fc.record({
-  type: fc.constantFrom('relay' as const, 'relayed' as const),
-  prefix: bytes8,
-  datagram: data,
-})
+const unbounded: fc.Arbitrary<Frame> = fc.oneof(
+  fc.record({ type: fc.constant('relay' as const), prefix: bytes8, datagram: data }),
+  fc.record({
+    type: fc.constant('relayed' as const),
+    prefix: bytes8,
+    datagram: data,
+    isChained: fc.boolean(),
+  }),
+)
 const plaintext = fc
   .tuple(
     fc.array(bounded, { minLength: 1, maxLength: 8 }),

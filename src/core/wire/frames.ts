@@ -65,6 +65,9 @@ export type TransportFrame =
   | MessageFrame
   | { readonly type: 'datagram'; readonly data: Uint8Array }
 
+/** Why a relay did not pass a datagram on. */
+export type RelayRefusal = 'unknown' | 'over-budget'
+
 /** Frames that the transport carries for the session. */
 export type SessionFrame =
   | { readonly type: 'close'; readonly code: number }
@@ -72,8 +75,14 @@ export type SessionFrame =
   | { readonly type: 'response'; readonly nonce: Uint8Array }
   | { readonly type: 'observed'; readonly address: Address }
   | { readonly type: 'relay'; readonly prefix: Uint8Array; readonly datagram: Uint8Array }
-  | { readonly type: 'relayed'; readonly prefix: Uint8Array; readonly datagram: Uint8Array }
-  | { readonly type: 'relayRefused'; readonly prefix: Uint8Array }
+  | {
+      readonly type: 'relayed'
+      readonly prefix: Uint8Array
+      readonly datagram: Uint8Array
+      /** It reached the relay through another one. */
+      readonly isChained: boolean
+    }
+  | { readonly type: 'relayRefused'; readonly prefix: Uint8Array; readonly why: RelayRefusal }
 
 export type Frame = TransportFrame | SessionFrame
 
@@ -100,6 +109,8 @@ const DATAGRAM = 0x24
 const RELAY = 0x30
 const RELAYED = 0x31
 const RELAY_REFUSED = 0x32
+const RELAYED_TWICE = 0x33
+const REFUSALS: readonly RelayRefusal[] = ['unknown', 'over-budget']
 
 const PING_FRAME: Frame = Object.freeze({ type: 'ping' })
 
@@ -181,12 +192,24 @@ function readSessionFrame(reader: Reader, type: number): SessionFrame | Malforme
     case RELAY:
       return { type: 'relay', prefix: reader.take(PEER_PREFIX_BYTES), datagram: reader.rest() }
     case RELAYED:
-      return { type: 'relayed', prefix: reader.take(PEER_PREFIX_BYTES), datagram: reader.rest() }
+    case RELAYED_TWICE:
+      return {
+        type: 'relayed',
+        prefix: reader.take(PEER_PREFIX_BYTES),
+        datagram: reader.rest(),
+        isChained: type === RELAYED_TWICE,
+      }
     case RELAY_REFUSED:
-      return { type: 'relayRefused', prefix: reader.take(PEER_PREFIX_BYTES) }
+      return readRelayRefused(reader)
     default:
       return MALFORMED
   }
+}
+
+function readRelayRefused(reader: Reader): SessionFrame | Malformed {
+  const prefix = reader.take(PEER_PREFIX_BYTES)
+  const why = REFUSALS[reader.u8()]
+  return why === undefined ? MALFORMED : { type: 'relayRefused', prefix, why }
 }
 
 /** RFC 9000 §19.3.1: a gap of g leaves out g + 1 numbers, a length of n covers n + 1. */
@@ -228,7 +251,7 @@ function readMessage(reader: Reader, type: number): MessageFrame | Malformed {
 
 /**
  * Writes one frame. With `toEnd` the data of a STREAM or MESSAGE has no length and must be the last
- * in the datagram, as RELAY and RELAYED always are.
+ * in the datagram, as RELAY and both kinds of RELAYED always are.
  */
 export function writeFrame(writer: Writer, frame: Frame, toEnd = false): void {
   switch (frame.type) {
@@ -296,15 +319,22 @@ function writeSessionFrame(writer: Writer, frame: SessionFrame): void {
       writeAddress(writer, frame.address)
       return
     case 'relay':
+      return writeRelay(writer, RELAY, frame)
     case 'relayed':
-      assert(frame.prefix.length === PEER_PREFIX_BYTES, 'a peer prefix has 8 bytes')
-      writer.u8(frame.type === 'relay' ? RELAY : RELAYED).put(frame.prefix)
-      writer.put(frame.datagram)
-      return
+      return writeRelay(writer, frame.isChained ? RELAYED_TWICE : RELAYED, frame)
     case 'relayRefused':
       assert(frame.prefix.length === PEER_PREFIX_BYTES, 'a peer prefix has 8 bytes')
-      writer.u8(RELAY_REFUSED).put(frame.prefix)
+      writer.u8(RELAY_REFUSED).put(frame.prefix).u8(REFUSALS.indexOf(frame.why))
   }
+}
+
+function writeRelay(
+  writer: Writer,
+  type: number,
+  { prefix, datagram }: { readonly prefix: Uint8Array; readonly datagram: Uint8Array },
+): void {
+  assert(prefix.length === PEER_PREFIX_BYTES, 'a peer prefix has 8 bytes')
+  writer.u8(type).put(prefix).put(datagram)
 }
 
 /** Ranges highest first, disjoint and not adjacent. */

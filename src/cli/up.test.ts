@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { ANN, BOB, scriptedSocket, settled } from '../api/scripted-host.fixture.ts'
+import type { NatVector } from '../core/io.ts'
+import { UNKNOWN_NAT } from '../core/nat/vector.ts'
+import { printerTo } from './printer.ts'
+import { report } from './up.ts'
+
+test('up says what it is behind once that is known, and again only when it changes', async () => {
+  const { host, socket } = scriptedSocket()
+  let out = ''
+  report(
+    socket,
+    printerTo((text) => {
+      out += text
+    }, false),
+  )
+  const seen = async (nat: NatVector) => {
+    host.snapshotNow = { ...host.snapshotNow, nat }
+    host.emit({ type: 'nat', nat })
+    await settled()
+    return out.split('\n').filter((line) => line.startsWith('nat '))
+  }
+  assert.deepEqual(await seen(UNKNOWN_NAT), [])
+  const eim: NatVector = { ...UNKNOWN_NAT, mapping: 'endpoint-independent' }
+  assert.match((await seen(eim)).join(), /^nat {5}Behind a router that keeps one address/)
+  assert.equal((await seen({ ...eim, hairpin: true })).length, 1, 'the sentence is the same')
+  const edm: NatVector = { ...UNKNOWN_NAT, mapping: 'endpoint-dependent' }
+  assert.match((await seen(edm)).at(-1) ?? '', /another port for every remote/)
+  await socket.close()
+})
+
+test('up names the path of each peer that connects', () => {
+  const { host, socket } = scriptedSocket()
+  let out = ''
+  report(
+    socket,
+    printerTo((text) => {
+      out += text
+    }, true),
+  )
+  host.emit({ type: 'connection', peer: ANN, path: 'relayed' })
+  host.emit({ type: 'connection', peer: BOB, path: 'direct' })
+  const lines = out.trim().split('\n')
+  const paths = lines.map((line) => JSON.parse(line)).filter(({ type }) => type === 'connection')
+  assert.deepEqual(
+    paths.map(({ peerId, path }) => [peerId, path]),
+    [
+      [ANN, 'relayed'],
+      [BOB, 'direct'],
+    ],
+  )
+})

@@ -1,0 +1,491 @@
+import { TimerQueue } from '../collections/timer-queue.ts'
+import { TokenBucket } from '../collections/token-bucket.ts'
+import type { Random } from '../crypto.ts'
+import type { Deadline, Instant, LocalAddress, NatVector, PeerId } from '../io.ts'
+import { isSameRoute, type Route } from '../session/route.ts'
+import { type Aim, ATTEMPTED, Attempt, type AttemptHost } from './attempt.ts'
+import { isBelievableAim } from './believable-aim.ts'
+import { Candidates } from './candidates.ts'
+import type { Forecast } from './foresight.ts'
+import { KeptSockets } from './kept-sockets.ts'
+import { encodeNatMessage, type NatMessage } from './messages.ts'
+import type { ScratchSockets } from './scratch-sockets.ts'
+import { SprayBudget } from './spray-budget.ts'
+import { effectiveVector, type Strategy, strategy } from './strategy.ts'
+import type { TraversalSession } from './traversal-session.ts'
+import { Turns } from './turns.ts'
+import { encodeVector } from './vector.ts'
+import { Witnesses } from './witnesses.ts'
+
+/**
+ * How relayed sessions become direct: it tells remotes where we may be, has their addresses probed,
+ * begins what the strategy says when probing was not enough, and tries again later. It decides what is
+ * sent where and how much of it; proving and choosing paths is the session's business, finding out what
+ * we are behind the survey's.
+ */
+export interface TraversalHost {
+  nat(): NatVector
+  /** Our own addresses that a remote may try. */
+  candidates(): readonly LocalAddress[]
+  hasIpv6(): boolean
+  sessions(): Iterable<TraversalSession>
+  sessionOf(peer: PeerId): TraversalSession | undefined
+  withPrefix(prefix: string): TraversalSession | undefined
+  /** Through neighbours that we have a direct session with, best first. */
+  relaysTo(peer: PeerId): readonly Route[]
+  /** Where our NAT puts the next mappings. */
+  forecast(now: Instant, done: (forecast: Forecast | undefined, now: Instant) => void): void
+}
+
+interface Pursuit {
+  readonly session: TraversalSession
+  theirs: NatVector | undefined
+  addresses: readonly LocalAddress[]
+  told: Uint8Array | undefined
+  toldAt: Instant | undefined
+  isRelayed: boolean
+  /** From then on probing alone has its time. */
+  graceFrom: Instant
+  retries: number
+  standbys: number
+  attempt: Attempt | undefined
+  early: { readonly aim: Aim; readonly at: Instant } | undefined
+  readonly attempts: TokenBucket
+  readonly aims: TokenBucket
+}
+
+type Timer = 'tell' | 'retry' | 'grace' | 'attempt' | 'standby'
+
+const TELL_GAP_MS = 200
+const GRACE_MIN_MS = 150
+const GRACE_MAX_MS = 1_000
+const GRACE_RTTS = 3
+/** After the session became relayed (transport.md §5.4), and from then on as far apart as the last. */
+const RETRIES_MS: readonly number[] = [5_000, 15_000, 60_000, 300_000]
+const RETRY_GAP_MS = 300_000
+const STANDBY_FIRST_MS = 1_000
+const STANDBY_MS = 15_000
+const SWEEP_MS = 5_000
+/** Guess: longer than a lost message takes to be repeated, and sockets opened for an aim are kept. */
+const EARLY_AIM_MS = 2_000
+/** Guess: eight addresses of every peer of a network of 64, then one every quarter of a second. */
+const CANDIDATES_BURST = 512
+const CANDIDATES_PER_S = 4
+/** The schedule's retries, and the changes of a peer that is just finding out what it is behind. */
+const ATTEMPTS_BURST = 8
+const ATTEMPTS_PER_S = 0.1
+/** Guess: a network of 64 meets at once. */
+const ALL_ATTEMPTS_BURST = 64
+const ALL_ATTEMPTS_PER_S = 2
+/** Three rounds of two, and a spare pair. */
+const AIMS_BURST = 8
+const AIMS_PER_S = 0.5
+
+export class Traversal {
+  readonly #host: TraversalHost
+  readonly #scratch: ScratchSockets
+  readonly #budget: SprayBudget
+  readonly #witnesses: Witnesses
+  readonly #attemptHost: AttemptHost
+  readonly #turns = new Turns()
+  readonly #timers = new TimerQueue<string>()
+  readonly #pursuits = new Map<PeerId, Pursuit>()
+  /** Addresses that remotes named and that we may yet write to unwitnessed. */
+  readonly #candidates: TokenBucket
+  readonly #attempts: TokenBucket
+  readonly #kept: KeptSockets
+  readonly #counters: Record<string, number> = {}
+
+  constructor(
+    options: { random: Random; host: TraversalHost; scratch: ScratchSockets },
+    now: Instant,
+  ) {
+    const { random, host, scratch } = options
+    this.#host = host
+    this.#scratch = scratch
+    this.#kept = new KeptSockets(scratch)
+    this.#budget = new SprayBudget(now)
+    this.#witnesses = new Witnesses(host, now)
+    this.#candidates = new TokenBucket(CANDIDATES_PER_S, CANDIDATES_BURST, now)
+    this.#attempts = new TokenBucket(ALL_ATTEMPTS_PER_S, ALL_ATTEMPTS_BURST, now)
+    this.#attemptHost = this.#makeAttemptHost(random)
+  }
+
+  /** What the remote says it is behind. */
+  natOf(peer: PeerId): NatVector | undefined {
+    return this.#pursuits.get(peer)?.theirs
+  }
+
+  /** Since it was made: `knocks`, `sprays`, and what was refused. */
+  get counters(): Readonly<Record<string, number>> {
+    return this.#counters
+  }
+
+  sessionUp(session: TraversalSession, now: Instant): void {
+    let pursuit = this.#pursuits.get(session.peer)
+    if (pursuit?.session !== session) {
+      if (pursuit !== undefined) this.sessionGone(pursuit.session, now)
+      pursuit = {
+        session,
+        theirs: undefined,
+        addresses: [],
+        told: undefined,
+        toldAt: undefined,
+        isRelayed: false,
+        graceFrom: now,
+        retries: 0,
+        standbys: 0,
+        attempt: undefined,
+        early: undefined,
+        attempts: new TokenBucket(ATTEMPTS_PER_S, ATTEMPTS_BURST, now),
+        aims: new TokenBucket(AIMS_PER_S, AIMS_BURST, now),
+      }
+      this.#pursuits.set(session.peer, pursuit)
+    }
+    this.#tell(pursuit, now)
+    if (session.path === 'relayed') this.#becameRelayed(pursuit, now)
+    else if (pursuit.isRelayed) this.#stop(pursuit, now, true)
+  }
+
+  /** The session ended for good. A lost one may stay: nothing is done for it until it is up again. */
+  sessionGone(session: TraversalSession, now: Instant): void {
+    const pursuit = this.#pursuits.get(session.peer)
+    if (pursuit?.session !== session) return
+    this.#stop(pursuit, now, false)
+    this.#timers.clear(`tell ${session.peer}`)
+    this.#pursuits.delete(session.peer)
+  }
+
+  pathChanged(session: TraversalSession, now: Instant): void {
+    const pursuit = this.#pursuits.get(session.peer)
+    if (pursuit?.session !== session) return
+    if (session.path !== 'relayed') {
+      if (pursuit.isRelayed) this.#stop(pursuit, now, true)
+    } else if (pursuit.isRelayed) {
+      this.#set(pursuit, 'standby', (now + STANDBY_FIRST_MS) as Instant)
+    } else {
+      this.#tell(pursuit, now)
+      this.#becameRelayed(pursuit, now)
+    }
+  }
+
+  /** Our addresses, or what we know of our NAT, changed. */
+  selfChanged(now: Instant): void {
+    for (const pursuit of this.#pursuits.values()) {
+      if (pursuit.session.state !== 'up') continue
+      this.#tellSoon(pursuit, now)
+      if (pursuit.isRelayed) this.#pursue(pursuit, now)
+    }
+  }
+
+  /** Our network is another: what failed may work. */
+  networkChanged(now: Instant): void {
+    for (const pursuit of this.#pursuits.values()) {
+      if (pursuit.session.state !== 'up') continue
+      const { isRelayed } = pursuit
+      this.#stop(pursuit, now, false)
+      pursuit.told = undefined
+      this.#tellSoon(pursuit, now)
+      if (isRelayed) this.#becameRelayed(pursuit, now)
+    }
+  }
+
+  message(session: TraversalSession, message: NatMessage, now: Instant): void {
+    const pursuit = this.#pursuits.get(session.peer)
+    if (pursuit?.session !== session) return
+    switch (message.type) {
+      case 'candidates':
+        return this.#onCandidates(pursuit, message.nat, message.addresses, now)
+      case 'aim':
+        if (!this.#onAim(pursuit, message, now)) this.#count('aimsIgnored', 1)
+        return
+      case 'witnessAsk':
+        if (!this.#witnesses.answer(session, message, now)) this.#count('asksIgnored', 1)
+        return
+      case 'witness': {
+        const prefix = this.#witnesses.heard(session.peer, message)
+        const seen = prefix === undefined ? undefined : this.#host.withPrefix(prefix)
+        if (seen !== undefined) this.#pursuits.get(seen.peer)?.attempt?.witnessed(now)
+        return
+      }
+      case 'knock':
+        return
+    }
+  }
+
+  /** A scratch socket is bound. */
+  socketUp(socket: number, now: Instant): void {
+    const port = this.#scratch.addressOf(socket)?.port
+    if (port === undefined) return
+    for (const pursuit of this.#pursuits.values()) pursuit.attempt?.socketUp(socket, port, now)
+  }
+
+  deadline(): Deadline | undefined {
+    const next = this.#timers.earliest()
+    return next && { at: next.at as Instant, reason: next.reason }
+  }
+
+  onDeadline(now: Instant): void {
+    for (;;) {
+      const key = this.#timers.takeDue(now)
+      if (key === undefined) return
+      if (key === 'sweep') {
+        this.#sweep(now)
+        continue
+      }
+      const [timer, peer] = key.split(' ')
+      const pursuit = this.#pursuits.get(peer as PeerId)
+      if (pursuit !== undefined) this.#onTimer(pursuit, timer as Timer, now)
+    }
+  }
+
+  #onTimer(pursuit: Pursuit, timer: Timer, now: Instant): void {
+    const isUp = pursuit.session.state === 'up'
+    switch (timer) {
+      case 'tell':
+        if (isUp) this.#tellSoon(pursuit, now)
+        return
+      case 'retry':
+        return this.#retry(pursuit, now)
+      case 'grace':
+        if (isUp && pursuit.attempt === undefined) this.#endGrace(pursuit, now)
+        return
+      case 'attempt':
+        if (isUp) pursuit.attempt?.onDeadline(now)
+        else pursuit.attempt?.stop(now, false)
+        return this.#dropIfOver(pursuit)
+      case 'standby':
+        if (isUp) this.#standby(pursuit, now)
+        return this.#set(pursuit, 'standby', (now + STANDBY_MS) as Instant)
+    }
+  }
+
+  #becameRelayed(pursuit: Pursuit, now: Instant): void {
+    pursuit.isRelayed = true
+    this.#scheduleRetry(pursuit, now, 0)
+    this.#set(pursuit, 'standby', (now + STANDBY_FIRST_MS) as Instant)
+    pursuit.graceFrom = now
+    if (pursuit.theirs === undefined) return
+    this.#probe(pursuit, pursuit.addresses, now)
+    this.#pursue(pursuit, now)
+  }
+
+  #stop(pursuit: Pursuit, now: Instant, isFound: boolean): void {
+    const { attempt } = pursuit
+    pursuit.attempt = undefined
+    pursuit.early = undefined
+    pursuit.isRelayed = false
+    attempt?.stop(now, isFound)
+    for (const timer of ['retry', 'grace', 'attempt', 'standby']) {
+      this.#timers.clear(`${timer} ${pursuit.session.peer}`)
+    }
+  }
+
+  #tell(pursuit: Pursuit, now: Instant, bytes = this.#candidatesMessage()): void {
+    pursuit.told = bytes
+    pursuit.toldAt = now
+    pursuit.session.sendMessage(bytes)
+  }
+
+  /** Unless the remote knows already; not before some time after the last. */
+  #tellSoon(pursuit: Pursuit, now: Instant): void {
+    const nextAt = (pursuit.toldAt ?? -TELL_GAP_MS) + TELL_GAP_MS
+    if (now < nextAt) return this.#set(pursuit, 'tell', nextAt as Instant)
+    this.#tellChanged(pursuit, now)
+  }
+
+  #tellChanged(pursuit: Pursuit, now: Instant): void {
+    const bytes = this.#candidatesMessage()
+    if (pursuit.told === undefined || !isEqual(pursuit.told, bytes)) this.#tell(pursuit, now, bytes)
+  }
+
+  #candidatesMessage(): Uint8Array {
+    const nat = this.#host.nat()
+    const addresses = Candidates.told(this.#host.candidates(), nat)
+    return encodeNatMessage({ type: 'candidates', nat: effectiveVector(nat), addresses })
+  }
+
+  #onCandidates(
+    pursuit: Pursuit,
+    nat: NatVector,
+    told: readonly LocalAddress[],
+    now: Instant,
+  ): void {
+    const before = pursuit.addresses
+    const addresses = Candidates.usable(told, this.#host.candidates())
+    const isChanged =
+      pursuit.theirs === undefined ||
+      !isEqual(encodeVector(pursuit.theirs), encodeVector(nat)) ||
+      !Candidates.isSame(before, addresses)
+    const isFirst = pursuit.theirs === undefined
+    pursuit.theirs = nat
+    pursuit.addresses = addresses
+    const { path } = pursuit.session
+    if (path === 'lan') return
+    if (path !== 'relayed') {
+      const fresh = addresses.filter((address) => !Candidates.includes(before, address))
+      return this.#probe(pursuit, fresh, now)
+    }
+    this.#probe(pursuit, addresses, now)
+    if (isFirst || !isChanged) pursuit.graceFrom = now
+    if (isChanged && !isFirst) this.#scheduleRetry(pursuit, now, 0)
+    this.#pursue(pursuit, now)
+    this.#takeEarlyAim(pursuit, now)
+  }
+
+  #onAim(pursuit: Pursuit, aim: Aim, now: Instant): boolean {
+    const { session } = pursuit
+    if (!pursuit.aims.take(1, now)) return false
+    if (session.state !== 'up' || session.path !== 'relayed') return false
+    if (!isBelievableAim(aim, pursuit.addresses)) return false
+    // The remote's grace may have ended before ours.
+    if (pursuit.attempt === undefined) this.#begin(pursuit, now)
+    if (pursuit.attempt === undefined) {
+      // Messages may overtake each other: what explains this one may be under way.
+      pursuit.early = { aim, at: now }
+      return this.#plan(pursuit) === undefined
+    }
+    pursuit.attempt.aim(aim, now)
+    this.#dropIfOver(pursuit)
+    return true
+  }
+
+  /** An aim that came before we knew what to make of it. */
+  #takeEarlyAim(pursuit: Pursuit, now: Instant): void {
+    const { early } = pursuit
+    if (early === undefined) return
+    if (pursuit.attempt === undefined && now - early.at < EARLY_AIM_MS) this.#begin(pursuit, now)
+    if (pursuit.attempt === undefined) return
+    pursuit.early = undefined
+    if (now - early.at < EARLY_AIM_MS) pursuit.attempt.aim(early.aim, now)
+    this.#dropIfOver(pursuit)
+  }
+
+  #probe(pursuit: Pursuit, addresses: readonly LocalAddress[], now: Instant): void {
+    for (const address of addresses) {
+      const endpoint = Candidates.endpoint(address, this.#host.hasIpv6())
+      if (endpoint === undefined || !this.#candidates.take(1, now)) continue
+      pursuit.session.tryRoute({ kind: 'udp', endpoint }, now)
+    }
+  }
+
+  /** The round trip is seldom known when the grace begins, so it is asked for when the least is over. */
+  #endGrace(pursuit: Pursuit, now: Instant): void {
+    const waitMs = Math.min(GRACE_MAX_MS, GRACE_RTTS * pursuit.session.rttMs)
+    const at = pursuit.graceFrom + waitMs
+    if (now >= at) return this.#begin(pursuit, now)
+    this.#set(pursuit, 'grace', Math.min(at, now + GRACE_MIN_MS) as Instant)
+  }
+
+  #plan(pursuit: Pursuit): Strategy | undefined {
+    if (pursuit.theirs === undefined) return undefined
+    const plan = strategy(effectiveVector(this.#host.nat()), pursuit.theirs)
+    return ATTEMPTED.has(plan.ours) ? plan : undefined
+  }
+
+  /** Makes sure that the attempt is the one that the strategy asks for. */
+  #pursue(pursuit: Pursuit, now: Instant): void {
+    const plan = this.#plan(pursuit)
+    if (plan !== undefined && pursuit.attempt?.plan === plan) return
+    pursuit.attempt?.stop(now, false)
+    this.#dropIfOver(pursuit)
+    const at = Math.max(now, pursuit.graceFrom + GRACE_MIN_MS) as Instant
+    this.#set(pursuit, 'grace', plan === undefined ? undefined : at)
+  }
+
+  #begin(pursuit: Pursuit, now: Instant): void {
+    const plan = this.#plan(pursuit)
+    if (plan === undefined || pursuit.session.path !== 'relayed') return
+    if (!pursuit.attempts.take(1, now) || !this.#attempts.take(1, now)) return
+    this.#timers.clear(`grace ${pursuit.session.peer}`)
+    const { session } = pursuit
+    // What the remote makes of our aims follows from what it knows of us.
+    this.#tellChanged(pursuit, now)
+    const attempt = new Attempt(plan, session, this.#attemptHost, now)
+    pursuit.attempt = attempt
+    attempt.begin(now)
+    this.#dropIfOver(pursuit)
+  }
+
+  #dropIfOver(pursuit: Pursuit): void {
+    if (pursuit.attempt?.isOver !== true) return
+    pursuit.attempt = undefined
+    this.#timers.clear(`attempt ${pursuit.session.peer}`)
+  }
+
+  #retry(pursuit: Pursuit, now: Instant): void {
+    this.#scheduleRetry(pursuit, now, pursuit.retries + 1)
+    if (pursuit.session.state !== 'up') return
+    this.#tell(pursuit, now)
+    this.#probe(pursuit, pursuit.addresses, now)
+    if (pursuit.attempt === undefined) pursuit.graceFrom = now
+    this.#pursue(pursuit, now)
+  }
+
+  #scheduleRetry(pursuit: Pursuit, now: Instant, retries: number): void {
+    pursuit.retries = retries
+    const at = RETRIES_MS[retries]
+    const gapMs = at === undefined ? RETRY_GAP_MS : at - (RETRIES_MS[retries - 1] ?? 0)
+    this.#set(pursuit, 'retry', (now + gapMs) as Instant)
+  }
+
+  /** A second way, for when the relay in use dies. */
+  #standby(pursuit: Pursuit, now: Instant): void {
+    const { session } = pursuit
+    const inUse = session.route
+    if (session.path !== 'relayed' || inUse === undefined) return
+    const isOther = (route: Route) => route.kind === 'relay' && !isSameRoute(route, inUse)
+    if (session.paths.some(({ route, isProved }) => isProved && isOther(route))) return
+    const others = this.#host.relaysTo(session.peer).filter(isOther)
+    const next = others[pursuit.standbys % Math.max(1, others.length)]
+    if (next === undefined) return
+    pursuit.standbys++
+    session.tryRoute(next, now)
+  }
+
+  #sweep(now: Instant): void {
+    this.#kept.sweep(this.#host.sessions(), now)
+    this.#timers.set('sweep', this.#kept.size > 0 ? now + SWEEP_MS : undefined, 'sockets')
+  }
+
+  #count(name: string, by: number): void {
+    this.#counters[name] = (this.#counters[name] ?? 0) + by
+  }
+
+  #set(pursuit: Pursuit, timer: Timer, at: Instant | undefined): void {
+    this.#timers.set(`${timer} ${pursuit.session.peer}`, at, `traversal ${timer}`)
+  }
+
+  #makeAttemptHost(random: Random): AttemptHost {
+    const host = this.#host
+    return {
+      random,
+      scratch: this.#scratch,
+      budget: this.#budget,
+      nat: () => host.nat(),
+      external: () => host.nat().external.find(Candidates.isPublicIpv4),
+      forecast: (now, done) => host.forecast(now, done),
+      targets: (peer) => this.#pursuits.get(peer)?.addresses.filter(Candidates.isPublicIpv4) ?? [],
+      isWitnessed: (peer, at, now) => this.#witnesses.sees(peer, at, now),
+      takeUnwitnessed: (now) => this.#candidates.take(1, now),
+      takeTurn: (peer) => this.#turns.take(peer),
+      releaseTurn: (peer, now) => {
+        const next = this.#turns.release(peer)
+        const attempt = next && this.#pursuits.get(next)?.attempt
+        if (attempt !== undefined) attempt.turnGiven(now)
+        else if (next !== undefined) this.#attemptHost.releaseTurn(next, now)
+      },
+      releaseSockets: (session, sockets, now) => {
+        const isSweeping = this.#kept.size > 0
+        this.#kept.release(session, sockets, now)
+        if (this.#kept.size > 0 && !isSweeping) this.#timers.set('sweep', now + SWEEP_MS, 'sockets')
+      },
+      schedule: (peer, at) => this.#timers.set(`attempt ${peer}`, at, 'traversal attempt'),
+      count: (name, by) => this.#count(name, by),
+    }
+  }
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i])
+}

@@ -1,0 +1,83 @@
+import { createInterface } from 'node:readline'
+import { Encryption, network, type RemotePeer, type Socket } from 'latica'
+
+/**
+ * The programme of one host in the NAT matrix: on command it becomes a fresh peer, meets another one,
+ * and tells when the first question was answered and when the path was direct.
+ */
+const clusterId = await Encryption.createClusterId('nat-matrix')
+const sharedKey = await Encryption.createSharedKey('nat matrix')
+/** How often a path is looked at. */
+const LOOK_MS = 2
+
+let socket: Socket | undefined
+let members: ReadonlyMap<string, RemotePeer> = new Map()
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { command, peers = [], peer = '', watchMs = 0, lan = false } = JSON.parse(line)
+  if (command === 'up') await up(peers, lan)
+  else if (command === 'meet') void meet(peer, watchMs)
+  else if (command === 'look') look(peer)
+  else if (command === 'down') await down()
+}
+await down()
+
+async function up(peers: string[], lan: boolean): Promise<void> {
+  const startedAt = performance.now()
+  socket = await network({ clusterId, peers, lan, storage: false, portMapping: false })
+  const room = await socket.subcluster({ sharedKey })
+  room.handle('echo', (value) => value)
+  members = room.peers
+  if (peers.length > 0) await new Promise<void>((done) => socket?.once('#connection', () => done()))
+  const onlineMs = performance.now() - startedAt
+  tell('up', { peer: socket.peerId, port: socket.info().local[0]?.port, onlineMs })
+}
+
+async function meet(peerId: string, watchMs: number): Promise<void> {
+  const startedAt = performance.now()
+  const elapsedMs = () => performance.now() - startedAt
+  void socket?.connect(peerId).catch(() => {})
+  let isAnswered = false
+  for (;;) {
+    const member = members.get(peerId)
+    const isOver = elapsedMs() > watchMs
+    if (member !== undefined && !isAnswered) {
+      isAnswered = true
+      const via = member.path
+      member.request('echo', 'there?', { timeout: watchMs }).then(
+        () => tell('answered', { peer: peerId, ms: elapsedMs(), via }),
+        (error: unknown) => tell('unanswered', { peer: peerId, message: String(error) }),
+      )
+    }
+    const isDirect = member?.path === 'direct' || member?.path === 'lan'
+    if (isDirect || isOver) {
+      const path = member?.path
+      return tell('met', {
+        peer: peerId,
+        path,
+        relay: relayOf(peerId),
+        ms: isDirect ? elapsedMs() : undefined,
+      })
+    }
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+  }
+}
+
+function look(peerId: string): void {
+  const member = members.get(peerId)
+  tell('look', { path: member?.path, relay: relayOf(peerId), nat: socket?.info().nat })
+}
+
+function relayOf(peerId: string): string | undefined {
+  return socket?.peers.get(peerId)?.relay
+}
+
+async function down(): Promise<void> {
+  await socket?.close()
+  socket = undefined
+  tell('down')
+}
+
+function tell(type: string, fields: object = {}): void {
+  console.log(JSON.stringify({ type, ...fields }))
+}
