@@ -37,29 +37,27 @@ async function meet(peerId: string, watchMs: number): Promise<void> {
   const startedAt = performance.now()
   const elapsedMs = () => performance.now() - startedAt
   void socket?.connect(peerId).catch(() => {})
-  let isAnswered = false
+  let answer: Promise<object> | undefined
   for (;;) {
     const member = members.get(peerId)
-    const isOver = elapsedMs() > watchMs
-    if (member !== undefined && !isAnswered) {
-      isAnswered = true
-      const via = member.path
-      member.request('echo', 'there?', { timeout: watchMs }).then(
-        () => tell('answered', { peer: peerId, ms: elapsedMs(), via }),
-        (error: unknown) => tell('unanswered', { peer: peerId, message: String(error) }),
-      )
-    }
     const isDirect = member?.path === 'direct' || member?.path === 'lan'
-    if (isDirect || isOver) {
-      const path = member?.path
-      return tell('met', {
-        peer: peerId,
-        path,
-        relay: relayOf(peerId),
-        ms: isDirect ? elapsedMs() : undefined,
-      })
+    const [path, ms] = [member?.path, isDirect ? elapsedMs() : undefined]
+    answer ??= member && ask(member, elapsedMs)
+    if (isDirect || elapsedMs() > watchMs) {
+      const answered = await answer
+      return tell('met', { peer: peerId, path, ms, relay: relayOf(peerId), ...answered })
     }
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+  }
+}
+
+async function ask(member: RemotePeer, elapsedMs: () => number): Promise<object> {
+  const via = member.path
+  try {
+    await member.request('echo', 'there?', { timeout: 5_000 })
+    return { answeredMs: elapsedMs(), via }
+  } catch (error) {
+    return { unanswered: String(error) }
   }
 }
 

@@ -2,7 +2,7 @@ import type { TestContext } from 'node:test'
 import { percentile, table } from '../../src/sim/report.ts'
 import type { LabHost } from './lab-host.fixture.ts'
 import { NatLab, type NatType } from './nat-lab.fixture.ts'
-import { Process, type Told } from './process.fixture.ts'
+import { Process } from './process.fixture.ts'
 import { Workspace } from './workspace.fixture.ts'
 
 /**
@@ -72,11 +72,9 @@ export class MeetingPlace {
     const after = arriving.told.length
     arriving.command('meet', { peer, watchMs })
     const met = await arriving.tells('met', { peer }, after)
-    const answered = arriving.told
-      .slice(after)
-      .find(({ type }: Told) => type === 'answered' || type === 'unanswered')
     await Promise.all([standing.ask('down', 'down'), arriving.ask('down', 'down')])
-    return { answeredMs: answered?.ms, via: answered?.via, directMs: met.ms, path: met.path }
+    const { answeredMs, via, ms: directMs, path } = met
+    return { answeredMs, via, directMs, path }
   }
 }
 

@@ -60,7 +60,7 @@ export class SurveyRound {
     const [first, second, third] = options.sockets
     const targets: [number, Reflector][] = [
       ...reflectors.map((reflector): [number, Reflector] => [first, reflector]),
-      ...this.#written().map((reflector): [number, Reflector] => [second, reflector]),
+      ...this.written().map((reflector): [number, Reflector] => [second, reflector]),
       ...reflectors.slice(-2).map((reflector): [number, Reflector] => [third, reflector]),
     ]
     this.#asked = targets.map(([socket, reflector], order) => {
@@ -104,12 +104,9 @@ export class SurveyRound {
   }
 
   filterResults(): readonly FilterResult[] {
-    const isSure = this.#isTargetSure()
     return [...this.#probes.values()].flatMap((probe) => {
       if (probe?.outcome === undefined || probe.outcome === 'unserved') return []
-      const hasArrived = probe.outcome === 'arrived'
-      if (!hasArrived && probe.role === 'unwritten' && !isSure) return []
-      return { role: probe.role, hasArrived }
+      return { role: probe.role, hasArrived: probe.outcome === 'arrived' }
     })
   }
 
@@ -122,9 +119,10 @@ export class SurveyRound {
     return [...this.#probes].flatMap(([reflector, probe]) => (probe ? reflector : []))
   }
 
-  /** Who was written to by the socket at which others knock. */
+  /** Who is written to by the socket at which all knock: half, so that others are left that are not. */
   written(): readonly Reflector[] {
-    return this.#written()
+    const { reflectors } = this.#options
+    return reflectors.slice(0, reflectors.length > 2 ? 2 : 1)
   }
 
   advance(now: Instant): void {
@@ -157,12 +155,6 @@ export class SurveyRound {
     for (const socket of sockets) scratch.close(socket)
   }
 
-  /** Half of them, so that others are left that were not written to. */
-  #written(): readonly Reflector[] {
-    const { reflectors } = this.#options
-    return reflectors.slice(0, reflectors.length > 2 ? 2 : 1)
-  }
-
   #retry(asked: Asked, now: Instant): void {
     const deadline = this.#retryDeadline(asked)
     if (deadline === undefined || deadline.at > now) return
@@ -181,7 +173,7 @@ export class SurveyRound {
   #startProbe(reflector: Reflector, index: number, now: Instant): void {
     const { reflectors, reflections, sockets } = this.#options
     if (reflectors.length < 2 || this.#probes.has(reflector)) return
-    const isWritten = this.#written().includes(reflector)
+    const isWritten = this.written().includes(reflector)
     const control = this.#answerOf(sockets[0], reflector)
     if (control === undefined) return
     const { host } = control.address
@@ -205,21 +197,13 @@ export class SurveyRound {
     this.#probes.set(reflector, new FilterProbe(options, now))
   }
 
-  /** Whether all who are to say where the second socket is agree, or each has its own mapping. */
-  #isTargetSure(): boolean {
-    const words = this.reflections().filter(({ socket }) => socket === this.#options.sockets[1])
-    const addresses = new Set(words.map(({ host, port }) => `${host}|${port}`))
-    const isAgreed = addresses.size === 1 && words.length === this.#written().length
-    return isAgreed || this.#isDependent()
-  }
-
   #isDependent(): boolean {
     return judgeMapping(this.mappingReflections(), false).mapping === 'endpoint-dependent'
   }
 
   /** Each relies on another's word for where our socket is, so that one liar misleads one. */
   #targetOfUnwritten(index: number, host: string, now: Instant) {
-    const written = this.#written()
+    const written = this.written()
     const turn = (index + this.#options.number) % written.length
     const words = [...written.slice(turn), ...written.slice(0, turn)].map((reflector) =>
       this.#answerOf(this.#options.sockets[1], reflector),

@@ -13,8 +13,11 @@ export const KEEPALIVE_MS = 15_000
 /** transport.md §5.9. */
 const KEEPALIVE_MIN_MS = 10_000
 const KEEPALIVE_MAX_MS = 120_000
-/** The responder waits a fifth longer, so that the initiator's ping comes first. */
+/** The responder waits so much longer, that the initiator's ping may come first. */
 const LAG_SHARE = 0.2
+const FLOW_LAG_SHARE = 0.1
+/** Whoever pings after a flow does so in the last quarter of the time, and serves both sides. */
+const FLOW_HEARD_SHARE = 0.75
 /** Two keepalives unanswered, and a few probes. */
 const LOST_SLACK_MS = 2_000
 /** Data that came for so long without a gap as long is a flow. Guess: above a question and its answer. */
@@ -23,7 +26,7 @@ const FLOW_MS = 1_000
 const AFTER_FLOW_MS: readonly number[] = [1_000, 3_000, 7_000]
 
 export class Liveness {
-  readonly #lagShare: number
+  readonly #isInitiator: boolean
   #keepaliveMs = KEEPALIVE_MS
   #isDormant = false
   #lastReceivedAt: Instant
@@ -35,7 +38,7 @@ export class Liveness {
   #flowPings = AFTER_FLOW_MS.length
 
   constructor(isInitiator: boolean, now: Instant) {
-    this.#lagShare = isInitiator ? 0 : LAG_SHARE
+    this.#isInitiator = isInitiator
     this.#lastReceivedAt = now
     this.#pingedAt = now
     this.#rousedAt = now
@@ -99,8 +102,7 @@ export class Liveness {
     const flowPingAt = this.#flowPingAt()
     if (flowPingAt === undefined || now < flowPingAt) return false
     const dueMs = AFTER_FLOW_MS[this.#flowPings++] ?? 0
-    // Heard since half of that time: the other side has pinged, or still sends.
-    return this.#lastReceivedAt < this.#dataAt + dueMs / 2
+    return this.#lastReceivedAt < this.#dataAt + FLOW_HEARD_SHARE * dueMs
   }
 
   /** `owes`: something that we sent is unacknowledged. */
@@ -116,12 +118,14 @@ export class Liveness {
   }
 
   #keepaliveAt(): number {
-    return Math.max(this.#lastReceivedAt, this.#pingedAt) + this.#keepaliveMs * (1 + this.#lagShare)
+    const lagShare = this.#isInitiator ? 0 : LAG_SHARE
+    return Math.max(this.#lastReceivedAt, this.#pingedAt) + this.#keepaliveMs * (1 + lagShare)
   }
 
   #flowPingAt(): number | undefined {
     const dueMs = AFTER_FLOW_MS[this.#flowPings]
-    return dueMs && this.#dataAt + dueMs * (1 + this.#lagShare)
+    const lagShare = this.#isInitiator ? 0 : FLOW_LAG_SHARE
+    return dueMs && this.#dataAt + dueMs * (1 + lagShare)
   }
 
   #lostAt(): Instant {

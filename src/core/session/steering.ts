@@ -16,8 +16,9 @@ import type { SessionPath } from './session-path.ts'
  */
 /** Data unacknowledged for so many probe timeouts makes a path suspect (transport.md §5.9). */
 const SUSPECT_PTOS = 2
-/** …and the remote sought by other ways too. Guess: the other paths had two timeouts to answer. */
-const SILENT_PTOS = 4
+/** …and the remote sought by other ways too: later if other paths have yet to answer. Guesses. */
+const SILENT_PTOS = 3
+const SILENT_PTOS_BESIDE_OTHERS = 4
 /** A path is quiet when nothing came for two round trips and this. Guess. */
 const QUIET_MS = 100
 /** Changes for speed alone are at least so far apart. Guess. */
@@ -193,7 +194,7 @@ export class Steering {
     }
     const suspicion = this.#suspicion
     if (suspicion === undefined || suspicion.isReported) return
-    if (now < owedSince + SILENT_PTOS * probeTimeoutMs) return
+    if (now < owedSince + this.#silentPtos * probeTimeoutMs) return
     suspicion.isReported = true
     this.#report({ type: 'silent' }, now)
   }
@@ -201,7 +202,7 @@ export class Steering {
   judgeAt(): number | undefined {
     const owedSince = this.#transport.owedSince
     if (owedSince === undefined || this.#suspicion?.isReported) return undefined
-    const ptos = this.#suspicion === undefined ? SUSPECT_PTOS : SILENT_PTOS
+    const ptos = this.#suspicion === undefined ? SUSPECT_PTOS : this.#silentPtos
     return owedSince + ptos * this.#transport.probeTimeoutMs
   }
 
@@ -235,6 +236,10 @@ export class Steering {
   #standby(): SessionPath | undefined {
     if (!this.#isInitiator || this.#paths.active?.kind !== 'relayed') return undefined
     return this.#paths.bestOther('relayed')
+  }
+
+  get #silentPtos(): number {
+    return this.#paths.bestOther() === undefined ? SILENT_PTOS : SILENT_PTOS_BESIDE_OTHERS
   }
 
   /** Nothing sent since has been acknowledged. */

@@ -74,6 +74,12 @@ export class Transport {
   #streams: Streams | undefined
   #hasPushed = false
   #isPingDue = false
+  readonly #pingCarried: Carried = {
+    acked: () => {},
+    lost: () => {
+      this.#isPingDue = true
+    },
+  }
   #isWindowLost = false
   #turn = 0
   /** When `next` may have another datagram. */
@@ -126,7 +132,7 @@ export class Transport {
     this.#useStreams().consume(stream, bytes)
   }
 
-  /** Makes the next datagram on the active path ask for an acknowledgement. */
+  /** Makes the next datagram on the active path ask for an acknowledgement, and others if it is lost. */
   ping(): void {
     this.#isPingDue = true
   }
@@ -430,7 +436,7 @@ export class Transport {
   #fillPing(datagram: OutgoingDatagram): void {
     if (datagram.room < 1) return
     writeFrame(datagram.writer, { type: 'ping' })
-    datagram.add(undefined, true)
+    datagram.add(this.#pingCarried, true)
     this.#isPingDue = false
   }
 
