@@ -2,8 +2,9 @@ import { createInterface } from 'node:readline'
 import { Encryption, network, type RemotePeer, type Socket } from 'latica'
 
 /**
- * The programme of one host in the NAT matrix: on command it becomes a fresh peer, meets another one,
- * and tells when the first question was answered and when the path was direct.
+ * The programme of one host in the NAT lab: on command it becomes a fresh peer, meets another one, and
+ * tells when the first question was answered and when the path was direct; sends numbers, and tells
+ * which came when.
  */
 const clusterId = await Encryption.createClusterId('nat-matrix')
 const sharedKey = await Encryption.createSharedKey('nat matrix')
@@ -12,12 +13,18 @@ const LOOK_MS = 2
 
 let socket: Socket | undefined
 let members: ReadonlyMap<string, RemotePeer> = new Map()
+let sent = 0
+const failures: string[] = []
+let flow: NodeJS.Timeout | undefined
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { command, peers = [], peer = '', watchMs = 0, lan = false } = JSON.parse(line)
+  const { command, peers = [], peer = '', watchMs = 0, everyMs = 0, lan = false } = JSON.parse(line)
   if (command === 'up') await up(peers, lan)
   else if (command === 'meet') void meet(peer, watchMs)
   else if (command === 'look') look(peer)
+  else if (command === 'say') say(peer)
+  else if (command === 'flow') flow = setInterval(() => say(peer), everyMs)
+  else if (command === 'hush') hush()
   else if (command === 'down') await down()
 }
 await down()
@@ -27,6 +34,7 @@ async function up(peers: string[], lan: boolean): Promise<void> {
   socket = await network({ clusterId, peers, lan, storage: false, portMapping: false })
   const room = await socket.subcluster({ sharedKey })
   room.handle('echo', (value) => value)
+  room.on('number', (number, { author }) => tell('heard', { number, author, at: Date.now() }))
   members = room.peers
   if (peers.length > 0) await new Promise<void>((done) => socket?.once('#connection', () => done()))
   const onlineMs = performance.now() - startedAt
@@ -66,11 +74,26 @@ function look(peerId: string): void {
   tell('look', { path: member?.path, relay: relayOf(peerId), nat: socket?.info().nat })
 }
 
+function say(peerId: string): void {
+  const number = sent++
+  const member = members.get(peerId)
+  if (member === undefined) failures.push(`${number}: nobody there`)
+  else member.emit('number', number).catch((error: unknown) => failures.push(`${number}: ${error}`))
+}
+
+function hush(): void {
+  clearInterval(flow)
+  tell('hush', { sent, failures })
+}
+
 function relayOf(peerId: string): string | undefined {
   return socket?.peers.get(peerId)?.relay
 }
 
 async function down(): Promise<void> {
+  clearInterval(flow)
+  sent = 0
+  failures.length = 0
   await socket?.close()
   socket = undefined
   tell('down')

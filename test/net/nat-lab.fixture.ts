@@ -54,20 +54,21 @@ export const MATRIX = ['open', 'eif', 'adf', 'apdf', 'sym', 'cgn', 'cgs'] as con
 
 export class NatLab {
   readonly #t: TestContext
-  readonly #internet: Internet
+  /** Every packet between two sites is forwarded there. */
+  readonly internet: Internet
   readonly #delays: DelayedCables
   #names = 0
   #carriers = 0
 
   constructor(t: TestContext) {
     this.#t = t
-    this.#internet = new Internet(t)
-    this.#delays = new DelayedCables(t, this.#internet)
+    this.internet = new Internet(t)
+    this.#delays = new DelayedCables(t, this.internet)
   }
 
   /** A host with an address in the internet. */
   publicHost(name: string): LabHost {
-    return new LabHost(this.#t, name, this.#internet, 'eth0')
+    return new LabHost(this.#t, name, this.internet, 'eth0')
   }
 
   /** Hosts behind a NAT. */
@@ -109,7 +110,7 @@ export class NatLab {
     const { customers = 0, behind, delayMs } = options
     const { hosts = customers > 0 ? 0 : 1 } = options
     assert.ok(delayMs === undefined || behind === undefined, 'only a cable to the internet delays')
-    const near = behind?.lan ?? this.#internet
+    const near = behind?.lan ?? this.internet
     const uplink = delayMs === undefined ? near : this.#delays.by(delayMs)
     const router = new LabHost(this.#t, `${name}-router`, uplink, 'wan')
     // Two homes have the same addresses more often than not; carriers have those of RFC 6598.

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { percentile, table } from '../../src/sim/report.ts'
 import type { LabHost } from './lab-host.fixture.ts'
@@ -23,6 +24,24 @@ export interface Try {
   readonly path: string | undefined
 }
 
+/** A peer and the process that it lives in. */
+export interface Party {
+  readonly process: Process
+  readonly id: string
+}
+
+/** Two that met: `a` stood, `b` arrived. */
+export interface Acquainted {
+  readonly a: Party
+  readonly b: Party
+  readonly met: Try
+}
+
+interface PublicPeer extends Party {
+  readonly host: LabHost
+  readonly address: string
+}
+
 export interface Cell {
   readonly standing: string
   readonly arriving: string
@@ -34,7 +53,7 @@ export class MeetingPlace {
   readonly #t: TestContext
   readonly #workspace: Workspace
   readonly #program: string
-  #peers: string[] = []
+  readonly #publicPeers: PublicPeer[] = []
 
   constructor(t: TestContext) {
     this.#t = t
@@ -45,16 +64,21 @@ export class MeetingPlace {
 
   /** The public peers that everyone knows, as `host:port`. */
   get peers(): readonly string[] {
-    return this.#peers
+    return this.#publicPeers.map(({ address }) => address)
   }
 
   async open(count = PUBLIC_PEERS): Promise<void> {
-    for (let i = 0; i < count; i++) {
-      const host = this.lab.publicHost(`p${i + 1}`)
-      const peer = this.meeter(host)
-      const { port } = await peer.ask('up', 'up', { peers: this.#peers.slice(0, 1) })
-      this.#peers.push(`${host.address}:${port}`)
-    }
+    for (let i = 0; i < count; i++)
+      this.#publicPeers.push(await this.#startPublic(this.lab.publicHost(`p${i + 1}`)))
+  }
+
+  /** Ends one of them without a good-bye, and puts a fresh one in its place. */
+  async killPublic(peerId: string): Promise<void> {
+    const i = this.#publicPeers.findIndex(({ id }) => id === peerId)
+    const killed = this.#publicPeers[i]
+    assert.ok(killed, `${peerId} is none of the public peers`)
+    await killed.process.kill()
+    this.#publicPeers[i] = await this.#startPublic(killed.host)
   }
 
   /** A host's process: one peer at a time. */
@@ -63,19 +87,40 @@ export class MeetingPlace {
     return new Process(this.#t, host.name, words, { env: this.#workspace.environment(host.name) })
   }
 
-  /** Two fresh peers meet; `watchMs` is how long a direct path may take. */
+  /** Two fresh peers meet and part; `watchMs` is how long a direct path may take. */
   async meet(standing: Process, arriving: Process, watchMs: number): Promise<Try> {
-    const peers = this.#peers
+    const { met, ...ends } = await this.acquaint(standing, arriving, watchMs)
+    await part(ends)
+    return met
+  }
+
+  /** Two fresh peers meet, and stay. */
+  async acquaint(standing: Process, arriving: Process, watchMs: number): Promise<Acquainted> {
+    const { peers } = this
     const { peer } = await standing.ask('up', 'up', { peers })
     await new Promise((resolve) => setTimeout(resolve, SETTLED_MS))
-    await arriving.ask('up', 'up', { peers })
+    const { peer: arrivingId } = await arriving.ask('up', 'up', { peers })
     const after = arriving.told.length
     arriving.command('meet', { peer, watchMs })
-    const met = await arriving.tells('met', { peer }, after)
-    await Promise.all([standing.ask('down', 'down'), arriving.ask('down', 'down')])
-    const { answeredMs, via, ms: directMs, path } = met
-    return { answeredMs, via, directMs, path }
+    const { answeredMs, via, ms: directMs, path } = await arriving.tells('met', { peer }, after)
+    return {
+      a: { process: standing, id: peer },
+      b: { process: arriving, id: arrivingId },
+      met: { answeredMs, via, directMs, path },
+    }
   }
+
+  async #startPublic(host: LabHost): Promise<PublicPeer> {
+    const process = this.meeter(host)
+    const other = this.#publicPeers.find((each) => each.host !== host)
+    const peers = other === undefined ? [] : [other.address]
+    const { peer: id, port } = await process.ask('up', 'up', { peers })
+    return { host, process, id, address: `${host.address}:${port}` }
+  }
+}
+
+export async function part({ a, b }: Pick<Acquainted, 'a' | 'b'>): Promise<void> {
+  await Promise.all([a, b].map(({ process }) => process.ask('down', 'down')))
 }
 
 export function isHard(type: string): boolean {

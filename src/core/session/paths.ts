@@ -1,5 +1,5 @@
 import type { Random } from '../crypto.ts'
-import type { Instant, PathKind } from '../io.ts'
+import type { Instant, PathKind, PeerId } from '../io.ts'
 import { classifyHost } from '../wire/address.ts'
 import { NONCE_BYTES } from '../wire/frames.ts'
 import { compare } from './path-choice.ts'
@@ -169,12 +169,13 @@ export class Paths {
     return next
   }
 
-  /** The best proved path but the active one, of one kind if it is given. */
-  bestOther(kind?: PathKind): SessionPath | undefined {
+  /** The best proved path but the active one; of one kind, and not by a certain relay, if given. */
+  bestOther(kind?: PathKind, notVia?: PeerId): SessionPath | undefined {
     let best: SessionPath | undefined
     for (const path of this.#byKey.values()) {
       if (!path.isProved || path === this.#active) continue
       if (kind !== undefined && path.kind !== kind) continue
+      if (path.route.kind === 'relay' && path.route.via === notVia) continue
       if (best === undefined || compare(path, best) < 0) best = path
     }
     return best

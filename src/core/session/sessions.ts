@@ -121,11 +121,6 @@ export class Sessions {
     this.#touch(session)
   }
 
-  /** A relay refused to carry on to the peer that it knows by that prefix. */
-  relayRefused(via: PeerId, prefix: string, now: Instant): void {
-    this.#table.withPrefix(prefix)?.relayGone(via, now)
-  }
-
   /** The host slept or moved: every remote is asked whether it is there. */
   wake(now: Instant): void {
     for (const session of this.#table.all()) {
@@ -183,8 +178,8 @@ export class Sessions {
       return
     }
     if (current !== undefined && this.#isCrossing(current, result, now)) return
-    if (current !== undefined) this.#drop(current, 'restarted', now)
-    if (this.#table.size >= SESSIONS_MAX && !this.#dropLost(now)) {
+    if (current !== undefined) this.#drop(current, 'restarted')
+    if (this.#table.size >= SESSIONS_MAX && !this.#dropLost()) {
       return this.#host.reject('over-limit', result.route)
     }
     const options = { crypto: this.#crypto, random: this.#random, host: this.#sessionHost }
@@ -210,9 +205,8 @@ export class Sessions {
   }
 
   #onEvent(session: Session, event: SessionEvent, now: Instant): void {
-    if (event.type === 'down') return this.#drop(session, event.why, now)
+    if (event.type === 'down') return this.#drop(session, event.why)
     if (event.type === 'silent') this.#seek(session, now)
-    if (event.type === 'lost') this.#relayGone(session.peer, now)
     if (this.#table.with(session.peer) === session) this.#host.event(session, event)
   }
 
@@ -223,21 +217,16 @@ export class Sessions {
     this.#handshakes.dial(session.peer, session.provedRoutes, now)
   }
 
-  #relayGone(via: PeerId, now: Instant): void {
-    for (const session of this.#table.all()) session.relayGone(via, now)
-  }
-
-  #drop(session: Session, why: LeaveReason, now: Instant): void {
+  #drop(session: Session, why: LeaveReason): void {
     this.#table.remove(session)
     this.#timers.clear(session.peer)
-    this.#relayGone(session.peer, now)
     this.#host.closed(session, why)
   }
 
-  #dropLost(now: Instant): boolean {
+  #dropLost(): boolean {
     for (const session of this.#table.all()) {
       if (session.state === 'up') continue
-      this.#drop(session, 'timeout', now)
+      this.#drop(session, 'timeout')
       return true
     }
     return false
@@ -254,6 +243,7 @@ export class Sessions {
   /** At most two relays in a row: else each could be the way to the other. */
   #mayRelay(via: Session): boolean {
     const { route } = via
-    return route?.kind !== 'relay' || this.#table.with(route.via)?.isRelayed === false
+    if (route?.kind !== 'relay') return true
+    return route.isChained !== true && this.#table.with(route.via)?.isRelayed === false
   }
 }

@@ -21,6 +21,8 @@ const SILENT_PTOS = 3
 const SILENT_PTOS_BESIDE_OTHERS = 4
 /** A path is quiet when nothing came for two round trips and this. Guess. */
 const QUIET_MS = 100
+/** A path that speaks while the active one is silent is challenged at once, but no more often. Guess. */
+const HASTE_GAP_MS = 50
 /** Changes for speed alone are at least so far apart. Guess. */
 const FASTER_GAP_MS = 1_000
 /** transport.md §5.6. */
@@ -122,6 +124,7 @@ export class Steering {
   /** What the datagram was, once the transport has read it. */
   heard(path: SessionPath | undefined, reception: Reception, number: number, now: Instant): void {
     if (this.#suspicion !== undefined) this.judge(now)
+    if (path !== undefined && this.#isSuspect) this.#hasten(path, now)
     if (path === undefined || reception === 'aside' || number <= this.#newestNumber) return
     this.#newestNumber = number
     this.#newest = path
@@ -146,7 +149,7 @@ export class Steering {
       if (path.route.kind !== 'relay' || path.route.via !== via) continue
       if (path !== active) this.#remove(path)
     }
-    if (active?.route.kind !== 'relay' || active.route.via !== via) return
+    if (active?.route.kind !== 'relay' || active.route.via !== via || !active.isProved) return
     const other = this.#paths.bestOther()
     if (other === undefined) {
       this.#unprove(active)
@@ -167,7 +170,7 @@ export class Steering {
     if (path.number === by) {
       const rttMs = now - at
       path.rttMs = path.rttMs === undefined ? rttMs : 0.75 * path.rttMs + 0.25 * rttMs
-      this.#transport.seedRtt(path.number, rttMs)
+      this.#transport.seedRtt(path.number, rttMs, now)
     }
     this.#prove(path, now)
     const active = this.#paths.active
@@ -235,7 +238,9 @@ export class Steering {
   /** The relay to fall back on when the one in use fails: one side keeps it warm for both. */
   #standby(): SessionPath | undefined {
     if (!this.#isInitiator || this.#paths.active?.kind !== 'relayed') return undefined
-    return this.#paths.bestOther('relayed')
+    const active = this.#paths.active?.route
+    const via = active?.kind === 'relay' ? active.via : undefined
+    return this.#paths.bestOther('relayed', via)
   }
 
   get #silentPtos(): number {
@@ -252,6 +257,13 @@ export class Steering {
   #suspect(suspicion: Suspicion, now: Instant): void {
     this.#suspicion = suspicion
     this.#probeOthers(now)
+  }
+
+  /** A path that brings something while the active one is silent is asked without waiting. */
+  #hasten(path: SessionPath, now: Instant): void {
+    const askedAt = path.challenges.at(-1)?.at ?? Number.NEGATIVE_INFINITY
+    if (path === this.#paths.active || now - askedAt < HASTE_GAP_MS) return
+    this.#paths.startProbing(path, now)
   }
 
   /** The active path answered after all. What failed meanwhile gets another chance. */

@@ -165,9 +165,9 @@ export class Transport {
   }
 
   /** Takes a round trip that a challenge measured, where no acknowledgement has measured one yet. */
-  seedRtt(path: number, rttMs: number): void {
+  seedRtt(path: number, rttMs: number, now: number): void {
     const rtt = this.#paths.get(path)?.rtt
-    if (rtt !== undefined && rtt.firstSampleAt === undefined) rtt.seed(rttMs)
+    if (rtt !== undefined && rtt.firstSampleAt === undefined) rtt.sample(rttMs, 0, now)
   }
 
   /** What is in flight on a path goes out again on the active one. */
