@@ -47,6 +47,13 @@ function drop(from: string, to: string): string {
 }
 
 function load(internet: Host, rules: readonly string[]): void {
-  const chain = `chain forward { type filter hook forward priority filter; ${rules.join('; ')}; }`
-  internet.run(['nft', '-f', '-'], `table ${TABLE}\ndelete table ${TABLE}\ntable ${TABLE} { ${chain} }\n`)
+  const table = `table ${TABLE}
+delete table ${TABLE}
+table ${TABLE} {
+  chain forward { type filter hook forward priority filter;
+    ${rules.join('\n    ')}
+  }
+}
+`
+  internet.run(['nft', '-f', '-'], table)
 }

@@ -20,7 +20,8 @@ const LOOK_MS = 25
 
 export interface Fault {
   readonly name: string
-  readonly nat: SiteOptions['nat']
+  /** Where both live. */
+  readonly site: SiteOptions
   readonly before: 'direct' | 'relayed'
   /** The side `a` is struck. `sender` is who talks, or one of them. */
   strike(place: MeetingPlace, home: readonly [Site, Site], ends: Acquainted, sender: End): unknown
@@ -34,7 +35,7 @@ export const SENDERS: readonly Senders[] = ['both', 'a', 'b']
 export const FAULTS: readonly Fault[] = [
   {
     name: 'the relay in use is killed',
-    nat: 'sym',
+    site: { nat: 'sym' },
     before: 'relayed',
     strike: async (place, _, ends, sender) => {
       const { relay } = await look(ends, sender)
@@ -44,25 +45,31 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: 'a NAT starts again',
-    nat: 'apdf',
+    site: { nat: 'apdf' },
+    before: 'direct',
+    strike: (_, [site]) => site.reset(),
+  },
+  {
+    name: 'a NAT that does not keep ports starts again',
+    site: { nat: 'apdf', isPreserving: false },
     before: 'direct',
     strike: (_, [site]) => site.reset(),
   },
   {
     name: 'a NAT gets another address',
-    nat: 'apdf',
+    site: { nat: 'apdf' },
     before: 'direct',
     strike: (_, [site]) => site.renumber(),
   },
   {
     name: 'a host changes its address',
-    nat: 'apdf',
+    site: { nat: 'apdf' },
     before: 'direct',
     strike: (_, [site]) => site.host.changeAddress(),
   },
   {
     name: 'the direct path dies',
-    nat: 'apdf',
+    site: { nat: 'apdf' },
     before: 'direct',
     strike: ({ lab }, [a, b]) => sever(lab.internet, a.externalAddress, b.externalAddress),
     mend: ({ lab }) => restore(lab.internet),
@@ -77,10 +84,10 @@ export class Trial {
   readonly #meeters: readonly [Process, Process]
 
   constructor(place: MeetingPlace, fault: Fault) {
-    const { nat } = fault
+    const { site } = fault
     this.#place = place
     this.#fault = fault
-    this.#homes = [place.lab.site({ nat }), place.lab.site({ nat })]
+    this.#homes = [place.lab.site(site), place.lab.site(site)]
     const [a, b] = this.#homes
     this.#meeters = [place.meeter(a.host), place.meeter(b.host)]
   }

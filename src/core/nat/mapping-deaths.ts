@@ -1,6 +1,6 @@
 /**
- * At what age mappings end however busy they are: learned from paths that died while they were in use.
- * One death may have any cause; two at nearly the same age have one.
+ * At what age mappings end however busy they are. One death may have any cause; two at nearly the same
+ * age have one.
  */
 const DEATHS_MAX = 8
 /** transport.md §5.9. */
@@ -12,12 +12,12 @@ export class MappingDeaths {
   #agesMs: number[] = []
   #oldestMs = 0
 
-  /** A path in use died this long after it was made. */
+  /** A mapping in use ended this long after it was made. */
   died(ageMs: number): void {
     if (ageMs >= AGE_MIN_MS) this.#agesMs = [...this.#agesMs, ageMs].slice(-DEATHS_MAX)
   }
 
-  /** A path this old works. */
+  /** A mapping this old works. */
   lived(ageMs: number): void {
     this.#oldestMs = Math.max(this.#oldestMs, ageMs)
   }
@@ -25,6 +25,12 @@ export class MappingDeaths {
   clear(): void {
     this.#agesMs = []
     this.#oldestMs = 0
+  }
+
+  /** The last death may have been of old age. */
+  get isUnexplained(): boolean {
+    const last = this.#agesMs.at(-1)
+    return last !== undefined && this.#oldestMs <= (1 + LIKENESS) * last
   }
 
   get absoluteLifetimeMs(): number | undefined {

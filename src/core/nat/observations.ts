@@ -46,6 +46,13 @@ export class Observations {
     for (const family of [4, 6]) this.#byReporter.delete(`${family}${reporter}`)
   }
 
+  /** The main IPv4 socket has another mapping: what was seen before is of the one that ended. */
+  forgetIpv4(): void {
+    for (const key of [...this.#byReporter.keys()]) {
+      if (key.startsWith('4')) this.#byReporter.delete(key)
+    }
+  }
+
   /** Our own network changed: what was seen before says nothing. */
   clear(): void {
     for (const key of [...this.#byReporter.keys()]) this.#byReporter.delete(key)

@@ -16,13 +16,14 @@ import { Forecaster } from './forecast.ts'
 import type { Forecast } from './foresight.ts'
 import { type Asker, type Knock, Knocks } from './knocks.ts'
 import { Lifetime } from './lifetime.ts'
-import { MappingDeaths } from './mapping-deaths.ts'
+import { MappingWatch } from './mapping-watch.ts'
 import { Observations } from './observations.ts'
 import { Reflections } from './reflections.ts'
 import type { Reflector } from './reflector.ts'
 import type { ScratchSockets } from './scratch-sockets.ts'
 import { REFLECTORS_MAX, SurveyRound } from './survey-round.ts'
 import { UNKNOWN_NAT } from './vector.ts'
+import { agreedAddress, Whereabouts } from './whereabouts.ts'
 
 /**
  * What NAT is before us, found out with the help of ordinary neighbours, and the same help for them
@@ -73,7 +74,8 @@ export class Survey {
   readonly #knocks: Knocks
   readonly #forecaster: Forecaster
   readonly #lifetime: Lifetime
-  readonly #deaths = new MappingDeaths()
+  readonly #whereabouts: Whereabouts
+  readonly #watch: MappingWatch
   readonly #acquaintances = new BoundedMap<PeerId, Acquaintance>(ACQUAINTANCES_MAX)
   #mapping: PortMapping | undefined
   #nat: NatVector = UNKNOWN_NAT
@@ -100,6 +102,12 @@ export class Survey {
     }
     this.#forecaster = new Forecaster(shared)
     this.#lifetime = new Lifetime(shared, now)
+    this.#whereabouts = new Whereabouts(shared)
+    this.#watch = new MappingWatch({
+      whereabouts: this.#whereabouts,
+      observations: this.#observations,
+      mapping: () => this.#findings.mapping,
+    })
   }
 
   get nat(): NatVector {
@@ -123,6 +131,7 @@ export class Survey {
     if (before !== hostsKey(this.#observations) && this.#lastRoundAt !== undefined) {
       this.#schedule(Math.max(now + GATHER_MS, this.#lastRoundAt + OBSERVED_REST_MS))
     }
+    this.#watch.observed(now)
     this.#publish(now)
   }
 
@@ -137,7 +146,8 @@ export class Survey {
     this.#round = undefined
     this.#observations.clear()
     this.#findings.clear()
-    this.#deaths.clear()
+    this.#watch.clear()
+    this.#whereabouts.abort(now)
     this.#lifetime.restart(now)
     this.#lastRoundAt = undefined
     this.#lastReflectors = 0
@@ -181,22 +191,26 @@ export class Survey {
     this.#forecaster.request(now, done)
   }
 
-  /** A direct path died at this age although it was in use. */
-  mappingDied(ageMs: number, now: Instant): void {
-    this.#deaths.died(ageMs)
-    this.#publish(now)
+  /** A direct path died although it was in use: was it our mapping? */
+  pathDied(now: Instant): void {
+    this.#watch.pathDied(now, (at) => this.#publish(at))
   }
 
-  /** A direct path of this age works. */
-  mappingLived(ageMs: number, now: Instant): void {
-    this.#deaths.lived(ageMs)
-    this.#publish(now)
+  /** Where two neighbours see a scratch socket; undefined when that is not the same for both. */
+  whereIs(
+    socket: number,
+    now: Instant,
+    done: (address: LocalAddress | undefined, now: Instant) => void,
+  ): void {
+    this.#whereabouts.look(socket, 2, now, (sightings, at) => done(agreedAddress(sightings), at))
   }
 
   deadline(): Deadline | undefined {
     let first = earlier(this.#round?.deadline(), this.#knocks.deadline())
     first = earlier(first, this.#forecaster.deadline())
     first = earlier(first, this.#lifetime.deadline())
+    first = earlier(first, this.#whereabouts.deadline())
+    first = earlier(first, this.#watch.deadline())
     return this.#dueAt === undefined || this.#round !== undefined
       ? first
       : earlier(first, { at: this.#dueAt, reason: 'nat-survey' })
@@ -206,6 +220,7 @@ export class Survey {
     const due = this.deadline()
     if (due === undefined || due.at > now) return
     this.#knocks.onDeadline(now)
+    this.#watch.onDeadline(now, (at) => this.#publish(at))
     if (this.#round === undefined && this.#dueAt !== undefined && now >= this.#dueAt) {
       this.#begin(now)
     }
@@ -216,6 +231,7 @@ export class Survey {
     this.#round?.advance(now)
     if (this.#round !== undefined) this.#judge(this.#round, now)
     this.#lifetime.advance(now)
+    this.#whereabouts.advance(now)
     this.#publish(now)
     this.#forecaster.advance(now)
   }
@@ -336,7 +352,7 @@ export class Survey {
       external: this.#observations.hosts(),
       hairpin: isPlain ? undefined : hairpin,
       lifetimeMs: this.#lifetime.lifetimeMs,
-      absoluteLifetimeMs: this.#deaths.absoluteLifetimeMs,
+      absoluteLifetimeMs: this.#watch.absoluteLifetimeMs,
       portMapping: this.#mapping,
       isCarrier: this.#isCarrier(),
     }

@@ -7,7 +7,7 @@ import { DIRECT, type End, flow, OTHER_RELAY, RELAY, type Wire, Wires } from './
 
 const KNOCKS = 1536
 
-function at(port: number, host = DIRECT[1]): Route {
+function at(port: number, host: string = DIRECT[1]): Route {
   const endpoint: Endpoint = { kind: 'udp', socket: 0, host, port }
   return { kind: 'udp', endpoint }
 }

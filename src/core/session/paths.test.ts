@@ -270,7 +270,7 @@ test('among equals a clearly faster path is taken, and one within the margin is 
       lab.run(200)
     }
     assert.ok(Math.abs(a.session.rttMs - 100) < 1, `${a.session.rttMs} ms`)
-    lab.tell(lab.straight(...host, { latencyMs }))
+    lab.tell(lab.straight(host[0], host[1], { latencyMs }))
     lab.run(1_000)
     for (const end of [a, b]) {
       const route = end.session.route

@@ -24,7 +24,6 @@ import { IncomingMessages } from './incoming-messages.ts'
 import {
   CONNECTION_WINDOW,
   CONNECTION_WINDOW_MAX,
-  CONTROL_BYTES,
   INITIAL_RTT_MS,
   MESSAGE_BYTES_MAX,
   PIECES_MAX,
@@ -37,6 +36,7 @@ import type { Path, PathOptions } from './path.ts'
 import { Paths } from './paths.ts'
 import { type Reception, receptionOf } from './reception.ts'
 import { Streams } from './streams.ts'
+import { WindowUpdate } from './window-update.ts'
 
 export type { TransportEvent } from './events.ts'
 export type { PathOptions } from './path.ts'
@@ -65,6 +65,7 @@ export class Transport {
   readonly #acks = new Acks()
   readonly #credit = new SendCredit(CONNECTION_WINDOW)
   readonly #window = new ReceiveWindow(CONNECTION_WINDOW, CONNECTION_WINDOW_MAX)
+  readonly #windowUpdate = new WindowUpdate(this.#window)
   readonly #budget = new PieceBudget(PIECES_MAX)
   readonly #outgoing: OutgoingMessages
   readonly #incoming: IncomingMessages
@@ -80,7 +81,6 @@ export class Transport {
       this.#isPingDue = true
     },
   }
-  #isWindowLost = false
   #turn = 0
   /** When `next` may have another datagram. */
   #releaseAt = Number.POSITIVE_INFINITY
@@ -387,8 +387,7 @@ export class Transport {
   #canSend(): boolean {
     return (
       this.#isPingDue ||
-      this.#isWindowLost ||
-      this.#window.isUpdateDue ||
+      this.#windowUpdate.isDue ||
       this.#datagrams.size > 0 ||
       this.#outgoing.canSend ||
       this.#streams?.canSend === true
@@ -400,7 +399,7 @@ export class Transport {
    * turns in being first: small messages with unreliable datagrams, large messages, streams.
    */
   #fill(datagram: OutgoingDatagram, path: Path, now: number): void {
-    this.#fillWindow(datagram, path, now)
+    this.#windowUpdate.fill(datagram, now, path.smoothedMs)
     this.#streams?.fillControl(datagram, now, path.smoothedMs)
     this.#outgoing.fillDamaged(datagram)
     this.#streams?.out.fillDamaged(datagram)
@@ -416,21 +415,6 @@ export class Transport {
     if (!this.#isPingDue) return
     if (datagram.isEliciting) this.#isPingDue = false
     else this.#fillPing(datagram)
-  }
-
-  #fillWindow(datagram: OutgoingDatagram, path: Path, now: number): void {
-    if (!this.#isWindowLost && !this.#window.isUpdateDue) return
-    if (datagram.room < CONTROL_BYTES) return
-    this.#isWindowLost = false
-    this.#window.update(now, path.smoothedMs)
-    writeFrame(datagram.writer, { type: 'maxData', bytes: this.#window.limit })
-    const carried: Carried = {
-      acked: () => {},
-      lost: () => {
-        this.#isWindowLost = true
-      },
-    }
-    datagram.add(carried, true)
   }
 
   #fillPing(datagram: OutgoingDatagram): void {
