@@ -1,27 +1,21 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type {
-  Command,
-  Core,
-  Deadline,
-  Endpoint,
-  Input,
-  Instant,
-  LocalAddress,
-  Output,
-  PeerEvent,
-  PortMapping,
-  Snapshot,
-  StoredRecord,
-  UnixMs,
-} from '../core/io.ts'
-import { Driver, type DriverOptions, type DriverTrace } from './drive.ts'
-import type { Clock, MaybePromise, Storage, Transport, TransportReceiver } from './ports.ts'
+import type { Input, PortMapping } from '../core/io.ts'
+import type { DriverTrace } from './drive.ts'
+import type { MaybePromise } from './ports.ts'
 
-const FROM: Endpoint = { kind: 'udp', socket: 0, host: '192.0.2.1', port: 1 }
-const ADDRESS: LocalAddress = { host: '192.0.2.2', port: 2 }
-const ONLINE: PeerEvent = { type: 'state', state: 'online' }
-const DIAL: Command = { type: 'dial', addresses: [], peer: undefined }
+import {
+  ADDRESS,
+  bind,
+  DIAL,
+  FROM,
+  ONLINE,
+  Rig,
+  store,
+  tick,
+  transmit,
+  unbind,
+} from './rig.fixture.ts'
 
 test('outputs are performed in the order the core gave them', () => {
   const rig = new Rig()
@@ -384,150 +378,3 @@ test('a command before the start is refused, as is a second start', () => {
   rig.driver.start()
   assert.throws(() => rig.driver.start(), { code: 'ESTARTED' })
 })
-
-class ScriptedCore implements Core {
-  readonly inputs: Input[] = []
-  readonly outputs: Output[] = []
-  answer: (input: Input) => readonly Output[] = () => []
-  deadlineAt: number | undefined
-
-  handle(input: Input): void {
-    assert.equal(this.outputs.length, 0)
-    this.inputs.push(input)
-    this.outputs.push(...this.answer(input))
-  }
-
-  poll(): Output | undefined {
-    return this.outputs.shift()
-  }
-
-  deadline(): Deadline | undefined {
-    if (this.deadlineAt === undefined) return undefined
-    return { at: this.deadlineAt as Instant, reason: 'test' }
-  }
-
-  snapshot(): Snapshot {
-    throw new Error('not asked for')
-  }
-}
-
-/** A driver with a scripted core on ports that write down what is asked of them. */
-class Rig {
-  readonly core = new ScriptedCore()
-  readonly log: string[] = []
-  readonly faults: unknown[] = []
-  readonly appErrors: unknown[] = []
-  readonly portErrors: string[] = []
-  readonly #timers = new Set<{ when: number; wake: () => void }>()
-  readonly driver: Driver
-  receiver: TransportReceiver | undefined
-  now = 0
-  onEvent: (event: PeerEvent) => void = () => {}
-  onSend: () => void = () => {}
-  onBind: (socket: number) => void = () => {}
-  onUnbind: () => void = () => {}
-  load: (prefix: string) => MaybePromise<readonly StoredRecord[]> = () => []
-  write: () => MaybePromise<void> = () => undefined
-
-  constructor() {
-    const options: DriverOptions = {
-      core: this.core,
-      clock: this.#clock(),
-      transport: this.#transport(),
-      storage: this.#storage(),
-      onEvent: (event) => {
-        this.log.push(`event ${event.type}`)
-        this.onEvent(event)
-      },
-      onFault: (error) => this.faults.push(error),
-      onAppError: (error) => this.appErrors.push(error),
-      onPortError: (error, port) =>
-        this.portErrors.push(`${port}: ${error instanceof Error ? error.message : error}`),
-    }
-    this.driver = new Driver(options)
-  }
-
-  datagram(first: number): void {
-    this.receiver?.datagram(FROM, Uint8Array.of(first))
-  }
-
-  armed(): number[] {
-    return [...this.#timers].map((timer) => timer.when)
-  }
-
-  fireTimer(): void {
-    const [timer] = this.#timers
-    assert.ok(timer !== undefined)
-    this.#timers.delete(timer)
-    timer.wake()
-  }
-
-  #clock(): Clock {
-    return {
-      now: () => this.now as Instant,
-      wall: () => 0 as UnixMs,
-      at: (when, wake) => {
-        const timer = { when, wake }
-        this.#timers.add(timer)
-        return () => this.#timers.delete(timer)
-      },
-    }
-  }
-
-  #transport(): Transport {
-    return {
-      open: (on) => {
-        this.log.push('open')
-        this.receiver = on
-      },
-      bind: (socket) => {
-        this.log.push(`bind ${socket}`)
-        this.onBind(socket)
-      },
-      unbind: (socket) => {
-        this.log.push(`unbind ${socket}`)
-        this.onUnbind()
-      },
-      send: (_, data) => {
-        this.log.push(`send ${data[0]}`)
-        this.onSend()
-      },
-      close: () => {
-        this.log.push('close transport')
-      },
-    }
-  }
-
-  #storage(): Storage {
-    return {
-      load: (prefix) => this.load(prefix),
-      write: (key) => {
-        this.log.push(`write ${key}`)
-        return this.write()
-      },
-      close: () => {
-        this.log.push('close storage')
-      },
-    }
-  }
-}
-
-function transmit(first: number): Output {
-  return { type: 'transmit', to: FROM, data: Uint8Array.of(first) }
-}
-
-function bind(socket: number): Output {
-  return { type: 'bind', socket }
-}
-
-function unbind(socket: number): Output {
-  return { type: 'unbind', socket }
-}
-
-function store(key: string, first: number): Output {
-  return { type: 'store', key, value: Uint8Array.of(first) }
-}
-
-function tick(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
-}

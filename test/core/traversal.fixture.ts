@@ -168,8 +168,8 @@ export class Site {
   }
 
   #measured({ profile }: SiteOptions): NatVector {
-    const helper = { host: '198.18.255.1', port: 1_000 }
-    const external = this.outbound(SOCKET_IPV4, helper)
+    const elsewhere = { host: '198.18.255.1', port: 1_000 }
+    const external = this.outbound(SOCKET_IPV4, elsewhere)
     const { mapping, filtering, allocation } = { ...DEFAULT_NAT, ...profile }
     const isFixed = profile === undefined || mapping === 'endpoint-independent'
     return {
@@ -222,8 +222,8 @@ export class Site {
   #forecast(done: Parameters<TraversalHost['forecast']>[1]): void {
     this.forecasts++
     const inside = { host: this.#inside, port: 20_000 + (this.forecasts % 10_000) }
-    const ports = [1, 2, 3].map((helper) => {
-      const remote = { host: `198.18.254.${helper}`, port: 1_000 }
+    const ports = [1, 2, 3].map((elsewhere) => {
+      const remote = { host: `198.18.254.${elsewhere}`, port: 1_000 }
       return this.#table?.outbound(inside, remote, this.line.nowMs)?.port ?? 0
     })
     const last = ports.at(-1) ?? 0

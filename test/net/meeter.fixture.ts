@@ -10,6 +10,8 @@ const clusterId = await Encryption.createClusterId('nat-matrix')
 const sharedKey = await Encryption.createSharedKey('nat matrix')
 /** How often a path is looked at. */
 const LOOK_MS = 2
+/** So long is waited for somebody who was never met. */
+const MET_MS = 8_000
 
 let socket: Socket | undefined
 let members: ReadonlyMap<string, RemotePeer> = new Map()
@@ -51,7 +53,8 @@ async function meet(peerId: string, watchMs: number): Promise<void> {
     const isDirect = member?.path === 'direct' || member?.path === 'lan'
     const [path, ms] = [member?.path, isDirect ? elapsedMs() : undefined]
     answer ??= member && ask(member, elapsedMs)
-    if (isDirect || elapsedMs() > watchMs) {
+    const isOver = elapsedMs() > (answer === undefined ? Math.max(watchMs, MET_MS) : watchMs)
+    if (isDirect || isOver) {
       const answered = await answer
       return tell('met', { peer: peerId, path, ms, relay: relayOf(peerId), ...answered })
     }

@@ -68,8 +68,12 @@ export class MeetingPlace {
   }
 
   async open(count = PUBLIC_PEERS): Promise<void> {
-    for (let i = 0; i < count; i++)
-      this.#publicPeers.push(await this.#startPublic(this.lab.publicHost(`p${i + 1}`)))
+    const hosts = Array.from({ length: count }, (_, i) => this.lab.publicHost(`p${i + 1}`))
+    const [first, ...others] = hosts
+    assert.ok(first, 'somebody has to be there')
+    this.#publicPeers.push(await this.#startPublic(first))
+    const peers = await Promise.all(others.map((host) => this.#startPublic(host)))
+    this.#publicPeers.push(...peers)
   }
 
   /** Ends one of them without a good-bye, and puts a fresh one in its place. */

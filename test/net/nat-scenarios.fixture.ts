@@ -9,10 +9,9 @@ import type { Process } from './process.fixture.ts'
 
 const DIRECT_WITHIN_MS = 8_000
 /** Learning what the NAT is, and a standby, take some seconds. */
-const LEARN_MS = 3_000
+const LEARN_MS = 2_000
 const FLOW_EVERY_MS = 40
 const FLOW_MS = 1_500
-const WATCH_MS = 4_500
 const LAST_WITHIN_MS = 10_000
 /** What comes twice comes this late at most. Guess: above the longest wait for an acknowledgement. */
 const AFTERMATH_MS = 500
@@ -93,10 +92,10 @@ export class Trial {
   }
 
   /**
-   * Two fresh peers talk, the fault strikes, and each message comes once and in order. For how long
-   * none came, in the direction that was silent longer.
+   * Two fresh peers talk, the fault strikes, they talk on for `watchMs`, and each message comes once
+   * and in order. For how long none came, in the direction that was silent longer.
    */
-  async silenceMs(senders: Senders): Promise<number> {
+  async silenceMs(senders: Senders, watchMs: number): Promise<number> {
     const { before, strike, mend } = this.#fault
     const ends = await this.#place.acquaint(
       ...this.#meeters,
@@ -110,8 +109,7 @@ export class Trial {
     assert.equal((await look(ends, 'a')).path, before, 'the path before')
     const struckAt = Date.now()
     await strike(this.#place, this.#homes, ends, senders === 'both' ? 'a' : senders)
-    await sleep(Math.max(0, struckAt + WATCH_MS - Date.now()))
-    const until = Date.now()
+    await sleep(Math.max(0, struckAt + watchMs - Date.now()))
     try {
       for (const flow of flows) await flow.finish()
     } catch (error) {
@@ -120,7 +118,7 @@ export class Trial {
     }
     mend?.(this.#place)
     await part(ends)
-    return Math.max(...flows.map((flow) => flow.longestSilenceMs(struckAt, until)))
+    return Math.max(...flows.map((flow) => flow.longestSilenceMs(struckAt)))
   }
 }
 
@@ -169,9 +167,10 @@ export class Flow {
     )
   }
 
-  longestSilenceMs(since: number, until: number): number {
+  /** The longest time without an arrival, up to the last one. */
+  longestSilenceMs(since: number): number {
     const arrivals = this.#heard().map(({ at }) => at)
-    const times = [since, ...arrivals.filter((at) => at > since && at < until), until]
+    const times = [since, ...arrivals.filter((at) => at > since)]
     return Math.max(...times.map((at, i) => (times[i + 1] ?? at) - at))
   }
 

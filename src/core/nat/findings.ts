@@ -46,6 +46,15 @@ export class Findings {
     this.#earlierFilter = []
   }
 
+  /** Hosts that we wrote to get through from other ports: whether strangers do is left to find out. */
+  get isMissingStrangers(): boolean {
+    const earlier = this.#earlierFilter.flat()
+    return (
+      this.filtering === 'unknown' &&
+      earlier.some(({ role, hasArrived }) => role === 'written' && hasArrived)
+    )
+  }
+
   /** Takes what a round gathered so far; may be called as it gathers more. */
   judge(gathered: Gathered, outside: readonly OutsideReport[]): void {
     this.#judgeMapping(gathered, outside)

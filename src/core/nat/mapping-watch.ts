@@ -50,7 +50,9 @@ export class MappingWatch {
     const before = this.#seen
     this.#seen = { address, since: now }
     if (before?.address.host !== address.host) return
-    if (this.#options.mapping() === 'endpoint-independent') this.#deaths.died(now - before.since)
+    if (this.#options.mapping() !== 'endpoint-independent') return
+    this.#deaths.died(now - before.since)
+    this.#lookedAt = now
   }
 
   /** Our network changed. */

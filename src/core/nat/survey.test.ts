@@ -170,10 +170,13 @@ test('two reflectors are enough in the end, one says where we are and no more', 
 })
 
 test('reflectors that come one after the other are asked as they come', () => {
-  for (const arrivalGapMs of [30, 300, 2_000]) {
+  for (const arrivalGapMs of [15, 30, 100, 300, 2_000]) {
     for (const kind of KINDS.filter(({ allocation }) => allocation !== 'block')) {
-      const world = surveyed(kind, 40_000, { arrivalGapMs })
-      assert.deepEqual(untruths(world.survey.nat, kind, false), [], nameOf(kind))
+      const world = surveyed(kind, 3 * arrivalGapMs + 1_500, { arrivalGapMs })
+      const { nat } = world.survey
+      const message = `${nameOf(kind)}, 1.5 s after the last of ${arrivalGapMs} ms each`
+      assert.deepEqual(untruths(nat, kind, false), [], message)
+      world.run(40_000)
       assert.ok(world.datagrams < 80, `${world.datagrams} datagrams`)
       assert.equal(world.knocksServed, world.knocksAsked, 'nobody is asked beyond its budget')
     }

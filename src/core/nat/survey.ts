@@ -264,14 +264,18 @@ export class Survey {
     this.#round = new SurveyRound(options, now)
   }
 
-  /** Whoever may be asked to knock first, then whoever was longest in another role. */
+  /**
+   * Whoever may be asked to knock, then whoever was longest in another role. The first are written to:
+   * those who may knock, unless it is strangers that are missing.
+   */
   #choose(now: Instant): readonly Reflector[] {
     const restMs = ({ peer }: Reflector) =>
       Math.max(0, this.#acquaintance(peer).knockedAt + KNOCK_REST_MS - now)
     const round = ({ peer }: Reflector) => this.#acquaintance(peer).writtenRound
-    return [...this.#options.host.helpers()]
+    const chosen = [...this.#options.host.helpers()]
       .sort((a, b) => restMs(a) - restMs(b) || round(a) - round(b))
       .slice(0, REFLECTORS_MAX)
+    return this.#findings.isMissingStrangers ? chosen.reverse() : chosen
   }
 
   #acquaintance(peer: PeerId): Acquaintance {

@@ -11,9 +11,9 @@ const MARGIN_SHARE = 0.1
 /** IPv6 has no address translation to keep alive. */
 const IPV6_BONUS_MS = 3
 
-/** Better by kind alone. */
+/** Better by kind alone, or of a kind with one that is given up. */
 export function outranks(path: SessionPath, other: SessionPath): boolean {
-  return RANK[path.kind] < RANK[other.kind]
+  return rankOf(path) < rankOf(other)
 }
 
 /** Whether `path` is so much faster than `active`, whose round trip is `activeMs`, as to be worth a change. */
@@ -25,9 +25,14 @@ export function isFaster(path: SessionPath, active: SessionPath, activeMs: numbe
 
 /** Orders by kind, then by round trip as far as known, then by who was heard last. */
 export function compare(a: SessionPath, b: SessionPath): number {
-  if (a.kind !== b.kind) return RANK[a.kind] - RANK[b.kind]
+  const byRank = rankOf(a) - rankOf(b)
+  if (byRank !== 0) return byRank
   const [aMs, bMs] = [costMs(a), costMs(b)]
   return aMs === bMs ? b.lastReceivedAt - a.lastReceivedAt : aMs < bMs ? -1 : 1
+}
+
+function rankOf({ kind, isRetired }: SessionPath): number {
+  return RANK[kind] + (isRetired ? 0.5 : 0)
 }
 
 function costMs(path: SessionPath): number {

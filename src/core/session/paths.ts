@@ -86,6 +86,7 @@ export class Paths {
       challenges: [],
       probesLeft: 0,
       dueAt: undefined,
+      isRetired: false,
       checkedAt: now,
       unanswered: 0,
       activatedAt: now,

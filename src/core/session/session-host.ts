@@ -17,7 +17,8 @@ export type SessionEvent =
   | { readonly type: 'silent' }
   /** The path that carried the data ended under traffic, so long after it was proved. */
   | { readonly type: 'pathDied'; readonly ageMs: number; readonly kind: PathKind }
-  | { readonly type: 'observed'; readonly address: Address }
+  /** The remote sees us at `address` when we write to it by `route`. */
+  | { readonly type: 'observed'; readonly address: Address; readonly route: Route }
   | { readonly type: 'down'; readonly why: 'closed' | 'timeout' }
 
 export interface SessionHost {

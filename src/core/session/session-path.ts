@@ -23,6 +23,8 @@ export interface SessionPath {
   probesLeft: number
   /** When the next probe leaves, or, after the last, when it is judged. */
   dueAt: Instant | undefined
+  /** It leaves by a socket that is given up: the last choice of its kind. */
+  isRetired: boolean
   /** When it was last challenged as a standby, or answered. */
   checkedAt: Instant
   /** Challenges as a standby since it last answered. */

@@ -65,6 +65,7 @@ export class Session implements SessionPort {
   #probeGapMs = LOST_PROBE_MIN_MS
   #silentAt: Instant | undefined
   #hasSpoken = false
+  #usedAt: Instant
   #finish: { readonly datagram: Uint8Array; nextAt: Instant } | undefined
 
   constructor(
@@ -78,6 +79,7 @@ export class Session implements SessionPort {
     this.isInitiator = isInitiator
     this.remoteRun = established.remoteRun
     this.madeAt = now
+    this.#usedAt = now
     this.#crypto = options.crypto
     this.#host = options.host
     const transport = new Transport({ isInitiator })
@@ -157,6 +159,16 @@ export class Session implements SessionPort {
     return this.#liveness.isDormant
   }
 
+  /** Something that we sent awaits an acknowledgement. */
+  get owes(): boolean {
+    return this.#transport.owedSince !== undefined || this.#transport.hasUnacked
+  }
+
+  /** When something was last said by either side. */
+  get usedAt(): Instant {
+    return this.#usedAt
+  }
+
   /** Takes fresh keys, and the route by which they were agreed as a proved path. */
   install(established: Established, now: Instant): void {
     this.#keys.add(established, now)
@@ -216,6 +228,16 @@ export class Session implements SessionPort {
     if (this.#steering.tryRoute(route, now)) this.#host.touch(this)
   }
 
+  /** Any other path of its kind is better than one by this socket of ours. */
+  retire(socket: number): void {
+    this.#steering.retire(socket)
+  }
+
+  /** Ends the paths by a socket that is about to close, but for one that is in use. */
+  letGo(socket: number): void {
+    this.#steering.letGo(socket)
+  }
+
   /**
    * Sends one datagram along a route that says nothing, waits for nothing and makes no path here. It
    * opens the way from there to us; where it arrives, the remote challenges what it came from.
@@ -253,7 +275,10 @@ export class Session implements SessionPort {
     }
     // The remote is there again: what it misses need not wait for a timeout that has grown.
     if (this.#transport.ptoCount >= WAKE_PTOS) this.#transport.wake()
-    if (reception === 'data') this.#liveness.heardData(now)
+    if (reception === 'data') {
+      this.#usedAt = now
+      this.#liveness.heardData(now)
+    }
     this.#steering.heard(path, reception, opened.number, now)
   }
 
@@ -293,7 +318,7 @@ export class Session implements SessionPort {
     if (this.#state === 'lost') return earlier(first, due(this.#probeAt, 'lost probe'))
     first = earlier(first, this.#transport.deadline())
     first = earlier(first, due(this.#steering.judgeAt(), 'path suspect'))
-    return earlier(first, this.#liveness.deadline(this.#owes))
+    return earlier(first, this.#liveness.deadline(this.owes))
   }
 
   onDeadline(now: Instant): void {
@@ -306,7 +331,7 @@ export class Session implements SessionPort {
   /** Sends and reports whatever is due. */
   settle(now: Instant): void {
     if (this.#state === 'down') return
-    if (this.#hasSpoken) this.#liveness.rouse(now)
+    if (this.#hasSpoken) this.#used(now)
     this.#hasSpoken = false
     this.#steering.probe(this.#keepsStandby, now)
     this.#repeatFinish(now)
@@ -324,9 +349,9 @@ export class Session implements SessionPort {
     return this.#state === 'up' && !this.#liveness.isDormant
   }
 
-  /** Something that we sent awaits an acknowledgement. */
-  get #owes(): boolean {
-    return this.#transport.owedSince !== undefined || this.#transport.hasUnacked
+  #used(now: Instant): void {
+    this.#usedAt = now
+    this.#liveness.rouse(now)
   }
 
   #speak(): void {
@@ -336,7 +361,7 @@ export class Session implements SessionPort {
 
   #checkLiveness(now: Instant): void {
     this.#transport.onDeadline(now)
-    if (this.#liveness.isLost(now, this.#owes)) return this.#lose(now)
+    if (this.#liveness.isLost(now, this.owes)) return this.#lose(now)
     if (this.#liveness.takePing(now)) this.#transport.ping()
     this.#steering.judge(now)
   }
@@ -395,9 +420,12 @@ export class Session implements SessionPort {
         return this.#answer(number, frame.nonce)
       case 'response':
         return this.#steering.responded(number, frame.nonce, now)
-      case 'observed':
-        this.#host.event(this, { type: 'observed', address: frame.address }, now)
-        return
+      case 'observed': {
+        const route = this.#steering.byNumber(number)?.route
+        if (route === undefined) return
+        const { address } = frame
+        return this.#host.event(this, { type: 'observed', address, route }, now)
+      }
       case 'close':
         return this.#end('closed', now)
       default:

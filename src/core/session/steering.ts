@@ -38,6 +38,8 @@ const TRAFFIC_MS = 3_000
 /** Guess: two networks' worth of addresses, then one every 10 s: seven probes of 40 bytes each. */
 const CANDIDATES_BURST = 16
 const CANDIDATES_PER_S = 0.1
+/** Sockets that are given up; each ends soon after. Guess. */
+const RETIRED_MAX = 4
 /** RELAY's 9 bytes of frame and at most 25 of sealing. */
 const WRAPPING_BYTES = 9 + 25
 /** A relayed datagram may be wrapped twice on its way. */
@@ -64,6 +66,7 @@ export class Steering {
   #newestNumber = -1
   #suspicion: Suspicion | undefined
   #fasterAt = Number.NEGATIVE_INFINITY
+  #retired: readonly number[] = []
 
   constructor(
     options: {
@@ -135,11 +138,24 @@ export class Steering {
   tryRoute(route: Route, now: Instant): boolean {
     const known = this.#paths.find(route)
     if (known?.isProved || (known !== undefined && known.probesLeft > 0)) return false
-    if (route.kind === 'udp' && !this.#candidates.take(1, now)) return false
+    if (!this.#isProvedPlace(route) && !this.#candidates.take(1, now)) return false
     if (known === undefined) return this.#pathFor(route, 'named', now) !== undefined
     known.isInvited = true
     this.#paths.startProbing(known, now)
     return true
+  }
+
+  /** Paths by this socket of ours are the last choice of their kind. */
+  retire(socket: number): void {
+    this.#retired = [...this.#retired.slice(1 - RETIRED_MAX), socket]
+    for (const path of this.#paths.all) if (isBy(path.route, socket)) path.isRetired = true
+  }
+
+  /** A socket of ours is about to close: the paths by it end, but for one that is in use. */
+  letGo(socket: number): void {
+    for (const path of [...this.#paths.all]) {
+      if (isBy(path.route, socket) && path !== this.#paths.active) this.#remove(path)
+    }
   }
 
   /** The session with a relay ended, was lost, or it refuses: nothing goes that way. */
@@ -176,8 +192,9 @@ export class Steering {
     const active = this.#paths.active
     if (active?.isProved !== true) this.#activate(path, now)
     else if (path !== active && this.#isSuspect) this.#bury(active, path, now)
-    else if (this.#isInitiator && path !== active) this.#consider(path, active, now)
+    else if (path !== active) this.#consider(path, active, now)
     if (this.#paths.active !== path) this.#follow(now)
+    if (!wasProved && !path.isInvited) this.#tellPlace(path)
     if (!wasProved && this.#paths.active === active) this.#report({ type: 'path' }, now)
   }
 
@@ -282,9 +299,14 @@ export class Steering {
     }
   }
 
-  /** The initiator takes a better kind of path, and a faster one of the same kind. */
+  /**
+   * The initiator takes a better kind of path, and a faster one of the same kind; either side one that
+   * takes the place of one it gives up.
+   */
   #consider(path: SessionPath, active: SessionPath, now: Instant): void {
+    if (!this.#isInitiator && (!active.isRetired || path.kind !== active.kind)) return
     if (outranks(path, active)) return this.#activate(path, now)
+    if (!this.#isInitiator) return
     if (now < this.#fasterAt + FASTER_GAP_MS) return
     if (!isFaster(path, active, this.#transport.rttMs())) return
     this.#fasterAt = now
@@ -304,6 +326,8 @@ export class Steering {
     if (this.#isSuspect) return this.#bury(active, path, now)
     const isQuiet = this.#isQuiet(now)
     const isLesser = outranks(active, path)
+    // The initiator comes after us once it hears nothing more there.
+    if (!this.#isInitiator && path.isRetired && isLesser) return
     if (this.#isInitiator && isLesser) {
       // The responder left our path: does ours still answer?
       if (isQuiet && this.#transport.owedSince === undefined) this.#transport.ping()
@@ -361,6 +385,7 @@ export class Steering {
     if (room === undefined) return undefined
     if (room.evicted !== undefined) this.#remove(room.evicted)
     const path = this.#paths.add(route, claim, now)
+    path.isRetired = this.#retired.some((socket) => isBy(route, socket))
     const isRelayed = route.kind === 'relay'
     this.#transport.addPath(path.number, {
       datagramBytes: isRelayed ? RELAYED_DATAGRAM_BYTES : DATAGRAM_BYTES_MAX,
@@ -368,6 +393,24 @@ export class Steering {
       isProved: false,
     })
     return path
+  }
+
+  /** The remote is at that address: nobody else is written to. */
+  #isProvedPlace(route: Route): boolean {
+    if (route.kind === 'relay') return true
+    const { host, port } = route.endpoint
+    for (const { isProved, route: other } of this.#paths.all) {
+      if (!isProved || other.kind === 'relay') continue
+      if (other.endpoint.host === host && other.endpoint.port === port) return true
+    }
+    return false
+  }
+
+  /** A remote that came from elsewhere may not know where it is seen. */
+  #tellPlace({ number, route }: SessionPath): void {
+    if (route.kind === 'relay') return
+    const { host, port } = route.endpoint
+    this.#transport.pushFrame(number, { type: 'observed', address: { host, port } })
   }
 
   #challenge(path: SessionPath, now: Instant): void {
@@ -390,4 +433,8 @@ export class Steering {
     this.#transport.removePath(path.number)
     if (this.#newest === path) this.#newest = undefined
   }
+}
+
+function isBy(route: Route, socket: number): boolean {
+  return route.kind === 'udp' && route.endpoint.socket === socket
 }
