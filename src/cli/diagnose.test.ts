@@ -177,10 +177,10 @@ const CASES: readonly [
   ],
   [
     'one silent machine, which proves nothing',
-    picture({}, { ...NOBODY, asked: [asked('198.18.0.7')], requests: undefined }),
+    picture({}, { ...NOBODY, asked: [asked('198.18.0.7')], requests: 1 }),
     'unanswered',
     2,
-    /No answer from 1 peer: either it is off, or this network lets no UDP out[\s\S]*A second peer to ask/,
+    /No answer to 1 request to 1 peer: either it is off, or this network lets no UDP out[\s\S]*A second peer to ask/,
     /seems to/,
   ],
   [
@@ -318,6 +318,13 @@ test('what is not known is said to be unknown, with what would settle it', () =>
   assert.match(found.find(({ id }) => id === 'lifetime')?.text ?? '', /--seconds 45/)
 })
 
+test('what was measured in vain is not promised again', () => {
+  assert.match(textOf(diagnose(picture(EIM, { seconds: 60 }))), /less than 30 s, or nobody was/)
+  const symmetric = textOf(diagnose(picture(EDM)))
+  assert.match(symmetric, /hairpin\): unknown; no attempt got through/)
+  assert.doesNotMatch(symmetric, /more time would tell/)
+})
+
 test('a relayed peer is named with its relay and the reason, when the reason is known', () => {
   const relay = 'a1'.repeat(32)
   const both: NatVector = { ...UNKNOWN_NAT, ...EDM, allocation: 'random' }
@@ -374,6 +381,8 @@ test('a picture is whole when waiting adds nothing', () => {
   assert.ok(!isWhole(picture(EIM), 8), 'the filtering is not known')
   assert.ok(!isWhole(picture(known, { seconds: 1 }), 8), 'the router may yet grant a port')
   assert.ok(isWhole(picture(known, { seconds: 1, isPortMappingOn: false }), 8))
+  const symmetric = picture(EDM, { seconds: 1, isPortMappingOn: false })
+  assert.ok(isWhole(symmetric, 8), 'its hairpin cannot be measured')
   assert.ok(isWhole(picture({}, { ...NOBODY, isLanOn: false }), 8), 'nobody can answer')
   assert.ok(!isWhole(picture({}, NOBODY), 8), 'somebody on this network may')
 })

@@ -1,6 +1,6 @@
 import { classifyHost } from '../core/wire/address.ts'
 import { adviceOn } from './doctor-advice.ts'
-import { type Finding, findingsOf, noAnswer, observedIpv6 } from './findings.ts'
+import { type Finding, findingsOf, observedIpv6, plural } from './findings.ts'
 import { addressText, openMapping, plainNat, routerSentence } from './nat-words.ts'
 import {
   isOutside,
@@ -167,7 +167,8 @@ function reachSentence(verdict: Verdict, picture: Picture): string {
 
 function unansweredSentence(picture: Picture): string {
   const silent = silentOutside(picture)
-  const asked = noAnswer(picture.requests, silent.length)
+  const requests = plural(picture.requests, 'request')
+  const asked = `No answer to ${requests} to ${plural(silent.length, 'peer')}`
   if (picture.asked.every(isUnresolved))
     return 'Nobody was asked: the names given lead to no address.'
   if (silent.length === 0)

@@ -3,6 +3,7 @@ import { network } from '../api/node-network.ts'
 import { openStore, rememberedPeers } from '../api/node-store.ts'
 import { checkOptions } from '../api/options.ts'
 import { resolveAddresses } from '../api/resolve.ts'
+import type { LocalAddress } from '../core/io.ts'
 import { type Command, type Invocation, UsageFault } from './command.ts'
 import { COMMON_HELP, COMMON_OPTIONS, networkOptions, numberOf } from './common-options.ts'
 import { type Diagnosis, diagnose } from './diagnose.ts'
@@ -126,10 +127,10 @@ async function look(options: Options, seconds: number, stop: AbortSignal): Promi
 /** A port that the machine refuses is refused again and again. */
 const FAULTS_MAX = 5
 
-/** What must stand still before the picture counts as settled. */
-function fingerprint({ info, peers }: Picture): string {
-  const paths = peers.map(({ peerId, path, relay }) => [peerId, path, relay])
-  return JSON.stringify([info.state, info.observed, info.nat, paths])
+/** What must stand still before the picture counts as settled. Peers come and go, ports vary. */
+function fingerprint({ info: { state, observed, nat } }: Picture): string {
+  const hosts = (addresses: readonly LocalAddress[]) => addresses.map(({ host }) => host)
+  return JSON.stringify([state, hosts(observed), { ...nat, external: hosts(nat.external) }])
 }
 
 function render(diagnosis: Diagnosis, print: Printer): void {

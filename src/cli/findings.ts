@@ -71,8 +71,9 @@ function portMapping({ info, isPortMappingOn, seconds, peers }: Picture): readon
     const why = 'but another router stands before that one, so the internet does not reach it'
     return [finding(id, 'bad', `${text}, ${why}`)]
   }
+  if (nat.isTranslated === false) return []
   if (!isPortMappingOn) return [finding(id, 'note', 'Port mapping: not asked for (you said so)')]
-  if (nat.isTranslated === false || peers.length === 0) return []
+  if (peers.length === 0) return []
   const granted = 'no router granted one, by PCP, NAT-PMP or UPnP (the ways to ask it)'
   return [finding(id, 'note', `Port mapping: none; in ${Math.round(seconds)} s ${granted}`)]
 }
@@ -83,8 +84,8 @@ function carrier({ info }: Picture): readonly Finding[] {
     finding(
       'carrier',
       'bad',
-      'The internet is behind a second router, most likely one of your provider, which shares one ' +
-        'address among many customers (carrier-grade NAT). Your own router cannot change that.',
+      'Before the internet stands a router that is not yours, most likely one of your provider, which ' +
+        'shares one address among many customers (carrier-grade NAT). Your own router cannot change that.',
     ),
   ]
 }
@@ -129,21 +130,19 @@ function ipv6(picture: Picture): Finding {
 }
 
 function hairpin({ info }: Picture): readonly Finding[] {
-  const { hairpin: works, isTranslated } = info.nat
+  const { hairpin: works, isTranslated, mapping } = info.nat
   const label = 'Two machines behind your router meeting at its outside address (hairpin)'
   if (isTranslated === false) return []
-  if (works === undefined)
-    return [
-      finding(
-        'hairpin',
-        'unknown',
-        `${label}: unknown; more peers outside or more time would tell`,
-      ),
-    ]
-  return [finding('hairpin', 'note', `${label}: ${works ? 'works' : 'does not work'}`)]
+  if (works !== undefined)
+    return [finding('hairpin', 'note', `${label}: ${works ? 'works' : 'does not work'}`)]
+  const why =
+    mapping === 'endpoint-dependent'
+      ? 'no attempt got through, which such a router may do for other reasons'
+      : 'more peers outside or more time would tell'
+  return [finding('hairpin', 'unknown', `${label}: unknown; ${why}`)]
 }
 
-function lifetime({ info }: Picture): readonly Finding[] {
+function lifetime({ info, seconds }: Picture): readonly Finding[] {
   const { lifetimeMs, absoluteLifetimeMs, isTranslated, filtering } = info.nat
   const found: Finding[] = []
   const label = 'Silence that the router lets pass before it forgets you'
@@ -154,7 +153,9 @@ function lifetime({ info }: Picture): readonly Finding[] {
       finding(
         'lifetime',
         'unknown',
-        `${label}: unknown; --seconds ${LIFETIME_S} or more measures it`,
+        seconds < LIFETIME_S
+          ? `${label}: unknown; --seconds ${LIFETIME_S} or more measures it`
+          : `${label}: less than 30 s, or nobody was there to measure it`,
       ),
     )
   if (absoluteLifetimeMs !== undefined)
@@ -200,7 +201,7 @@ function unanswered(picture: Picture): readonly Finding[] {
   if (silent.length === 0) return []
   const names = list(silent.map(({ name }) => name))
   if (picture.peers.length > 0) return [finding('unanswered', 'note', `Not reached: ${names}`)]
-  return [finding('unanswered', 'bad', `${noAnswer(picture.requests, silent.length)}: ${names}`)]
+  return [finding('unanswered', 'bad', `Asked in vain: ${names}`)]
 }
 
 /** Addresses without a peerId, while everybody met is on this network. */
@@ -211,12 +212,6 @@ function undecided({ peers, asked }: Picture): readonly Finding[] {
   const names = list(named.map(({ name }) => name))
   const text = `${names}: among the peers on this network, or silent; a ticket instead would tell`
   return [finding('undecided', 'unknown', text)]
-}
-
-/** "No answer to 9 requests to 2 peers", as far as they were counted. */
-export function noAnswer(requests: number | undefined, peers: number): string {
-  if (requests === undefined) return `No answer from ${plural(peers, 'peer')}`
-  return `No answer to ${plural(requests, 'request')} to ${plural(peers, 'peer')}`
 }
 
 function unresolved({ asked }: Picture): readonly Finding[] {
@@ -237,7 +232,7 @@ function versions({ otherVersions }: Picture): readonly Finding[] {
   ]
 }
 
-function plural(count: number, what: string): string {
+export function plural(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? '' : 's'}`
 }
 

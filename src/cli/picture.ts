@@ -13,8 +13,8 @@ export interface Picture {
   readonly info: Pick<SocketInfo, 'state' | 'observed' | 'local' | 'nat' | 'relays'>
   readonly peers: readonly Connection[]
   readonly asked: readonly AskedPeer[]
-  /** Requests for a first answer that were sent; undefined when they were not counted. */
-  readonly requests: number | undefined
+  /** Requests for a first answer that were sent. */
+  readonly requests: number
   /** Datagrams of another version of the protocol: somebody is there. */
   readonly otherVersions: number
   readonly isLanOn: boolean
@@ -63,7 +63,7 @@ export function pictureOf(socket: Socket, surroundings: Surroundings): Picture {
     info: { state, observed, local, nat, relays },
     // Copies: connections show each moment, a picture one.
     peers: [...socket.peers.values()].map((peer) => ({ ...peer })),
-    requests: counters['handshakesOut'],
+    requests: counters['handshakesOut'] ?? 0,
     otherVersions: counters['rejected.version'] ?? 0,
   }
 }
@@ -114,5 +114,6 @@ export function isWhole(picture: Picture, limitS: number): boolean {
   const { nat } = info
   if (limitS >= LIFETIME_S || nat.mapping === 'unknown' || nat.filtering === 'unknown') return false
   if (nat.isTranslated === false || seconds >= EXTRAS_S) return true
-  return nat.hairpin !== undefined && (nat.portMapping !== undefined || !isPortMappingOn)
+  const isHairpinDone = nat.hairpin !== undefined || nat.mapping === 'endpoint-dependent'
+  return isHairpinDone && (nat.portMapping !== undefined || !isPortMappingOn)
 }

@@ -30,6 +30,7 @@ import { decodeOverlayMessage, KIND_SUBCLUSTER_MIN } from './overlay/messages.ts
 import { Neighbours } from './overlay/neighbours.ts'
 import { Relay, routeThrough } from './overlay/relay.ts'
 import { REMEMBERED_PREFIX } from './overlay/remembered.ts'
+import { Wanted } from './overlay/wanted.ts'
 import { Identity } from './session/identity.ts'
 import type { Route } from './session/route.ts'
 import type { Session, SessionEvent } from './session/session.ts'
@@ -59,6 +60,7 @@ export class Peer implements Core {
   readonly #relay: Relay
   readonly #stun: TokenBucket
   readonly #reachability: Reachability
+  readonly #wanted: Wanted
   readonly #sockets = new Map<number, readonly LocalAddress[]>()
   readonly #counters: Record<string, number> = {}
   readonly #traffic = { datagramsIn: 0, bytesIn: 0, datagramsOut: 0, bytesOut: 0, handshakesOut: 0 }
@@ -86,6 +88,7 @@ export class Peer implements Core {
     this.#sessions = new Sessions({ crypto, random, identity, host: this.#sessionsHost() }, now)
     this.#reachability = new Reachability({ random, host: this.#reachabilityHost() }, now)
     this.#neighbours = new Neighbours(identity.peerId, random, this.#neighbourHost())
+    this.#wanted = new Wanted(this.#wantedHost(), now)
     this.#groups = new Groups({
       crypto,
       random,
@@ -170,6 +173,7 @@ export class Peer implements Core {
     let first = earlier(this.#sessions.deadline(), this.#neighbours.deadline())
     first = earlier(first, this.#groups.deadline())
     first = earlier(first, this.#reachability.deadline())
+    first = earlier(first, this.#wanted.deadline())
     return this.#sockets.size > 0 ? earlier(first, this.#beacon?.deadline()) : first
   }
 
@@ -203,6 +207,7 @@ export class Peer implements Core {
     this.#neighbours.onDeadline(this.#now)
     this.#groups.onDeadline(this.#now, this.#wall)
     this.#reachability.onDeadline(this.#now)
+    this.#wanted.onDeadline(this.#now)
     const beacon = this.#sockets.size > 0 ? this.#beacon?.takeDue(this.#now) : undefined
     if (beacon !== undefined) this.#transmit(beacon.to, beacon.data)
   }
@@ -267,7 +272,7 @@ export class Peer implements Core {
       case 'relay':
         return this.#onRelayFrame(session, event.frame)
       case 'observed':
-        return this.#onObserved(session, event.address)
+        return this.#reachability.observe(session.peer, event.route, event.address, this.#now)
       case 'lost':
         this.#groups.sessionLost(session)
         this.#relayGone(session.peer)
@@ -278,6 +283,8 @@ export class Peer implements Core {
         this.#neighbours.sessionUp(session, this.#now, this.#wall)
         this.#reachability.sessionUp(session, this.#now)
         return this.#groups.sessionBack(session)
+      case 'woke':
+        return this.#reachability.woke(session, this.#now)
       case 'path': {
         this.#neighbours.pathChanged(session, this.#now, this.#wall)
         this.#reachability.pathChanged(session, this.#now)
@@ -285,7 +292,7 @@ export class Peer implements Core {
         return this.#emit({ type: 'path', peer, path, rttMs })
       }
       case 'pathDied':
-        return this.#reachability.pathDied(event.ageMs, this.#now)
+        return this.#reachability.pathDied(event.kind, this.#now)
       case 'silent':
         return this.#neighbours.seek(session.peer, this.#now)
       case 'down':
@@ -358,10 +365,6 @@ export class Peer implements Core {
       this.#sessions.withPrefix(toHex(prefix))?.relayGone(relay.peer, this.#now)
   }
 
-  #onObserved(session: Session, address: LocalAddress): void {
-    this.#reachability.observe(session, address, this.#now)
-  }
-
   /** Whoever is relayed by this peer has to find another way. */
   #relayGone(peer: PeerId): void {
     for (const session of this.#sessions.all()) session.relayGone(peer, this.#now)
@@ -405,7 +408,8 @@ export class Peer implements Core {
       transmit: (to, datagram) => this.#transmit(to, datagram),
       reject: (code, route) => this.#reject(code, route),
       opened: (session, observed) => {
-        if (observed !== undefined) this.#onObserved(session, observed)
+        const { peer, route } = session
+        if (observed !== undefined) this.#reachability.observe(peer, route, observed, this.#now)
         this.#emit({ type: 'connection', peer: session.peer, path: session.path })
         this.#neighbours.sessionUp(session, this.#now, this.#wall)
         this.#reachability.sessionUp(session, this.#now)
@@ -439,6 +443,15 @@ export class Peer implements Core {
         this.#address = first
         this.#emit({ type: 'address', address: first })
       },
+    }
+  }
+
+  #wantedHost(): ConstructorParameters<typeof Wanted>[0] {
+    return {
+      sessions: () => this.#sessions.all(),
+      isMember: (peer) => this.#groups.isMember(peer),
+      isNamed: (peer) => this.#neighbours.isNamed(peer),
+      isOpen: (peer) => this.#reachability.isOpen(peer),
     }
   }
 

@@ -24,9 +24,9 @@ const MATRIX: readonly (readonly (DirectWay | '-')[])[] = [
   ['dial', 'dial', 'dial', 'dial', 'dial', 'dial', 'dial'],
   ['dial', 'dial', 'dial', 'dial', 'dial', 'dial', 'dial'],
   ['dial', 'dial', 'punch', 'punch', 'punch', 'punch', 'punch'],
-  ['dial', 'dial', 'punch', 'punch', 'prediction', 'prediction', 'birthday'],
-  ['dial', 'dial', 'punch', 'prediction', 'prediction', 'prediction', '-'],
-  ['dial', 'dial', 'punch', 'prediction', 'prediction', 'prediction', '-'],
+  ['dial', 'dial', 'punch', 'punch', 'prediction', 'birthday', 'birthday'],
+  ['dial', 'dial', 'punch', 'prediction', 'prediction', '-', '-'],
+  ['dial', 'dial', 'punch', 'birthday', '-', '-', '-'],
   ['dial', 'dial', 'punch', 'birthday', '-', '-', '-'],
 ]
 

@@ -1,11 +1,13 @@
 import type { Host } from './host.ts'
-import type { Dependence, NatProfile } from './nat.ts'
+import type { Dependence } from './nat.ts'
 import type { NatBox } from './nat-box.ts'
 
 /**
  * What is physically possible between two hosts, whatever the protocol does: the judge of every
  * traversal test. It assumes unlimited cleverness and patience, both sides told everything over some
- * other way, and that nobody guesses random ports at both ends at once.
+ * other way, and that nobody guesses random ports while each guess moves the guesser's own port. A block
+ * of ports is random in this sense: of 512 ports a quarter may be taken (transport.md §5.5), and that
+ * many mappings meet a foreseen port once in four tries.
  *
  * `lan`: one network. `ipv6`: both have it, and no translation stands between. `dial`: one side can be
  * written to by anybody. `punch`: both external ports are known beforehand. `prediction`: at least one
@@ -13,9 +15,6 @@ import type { NatBox } from './nat-box.ts'
  * `reply`: one is random, yet the other side's filter lets its datagrams in, which reveals it.
  */
 export type DirectWay = 'lan' | 'ipv6' | 'dial' | 'punch' | 'prediction' | 'birthday' | 'reply'
-
-/** Guess, unmeasured: in a run of so few ports, trying them all counts as knowing. */
-const SMALL_BLOCK_PORTS = 512
 
 export function directPathPossible(a: Host, b: Host): boolean {
   return directWay(a, b) !== undefined
@@ -73,14 +72,9 @@ function reachOf(chain: readonly NatBox[]): Reach {
   return {
     mapping,
     filtering: strictest(profiles.map((profile) => profile.filtering)),
-    isPredictable: !wanders && (last === undefined || predictable(last)),
+    isPredictable: !wanders && (last === undefined || last.allocation === 'sequential'),
     blocksUdp: profiles.some((profile) => profile.blocksUdp),
   }
-}
-
-function predictable(profile: NatProfile): boolean {
-  if (profile.allocation === 'block') return profile.blockPorts <= SMALL_BLOCK_PORTS
-  return profile.allocation !== 'random'
 }
 
 function strictest(values: readonly Dependence[]): Dependence {

@@ -17,6 +17,7 @@ import type { Session, SessionEvent } from '../../src/core/session/session.ts'
 import { Sessions } from '../../src/core/session/sessions.ts'
 import { fromHex } from '../../src/core/wire/bytes.ts'
 import type { SessionFrame } from '../../src/core/wire/frames.ts'
+import { isStun } from '../../src/core/wire/stun.ts'
 
 /**
  * A hostile peer: it makes true sessions, and sends any message and any frame in them. It dials,
@@ -29,6 +30,14 @@ export class Rogue implements Core {
   readonly frames: { readonly from: PeerId; readonly frame: SessionFrame }[] = []
   /** What it does with a datagram that was relayed to it; otherwise a session may take it. */
   onRelayed: ((from: PeerId, datagram: Uint8Array) => void) | undefined
+  /** What it answers to a message. */
+  onMessage: ((from: PeerId, payload: Uint8Array) => void) | undefined
+  /** What it answers to plain STUN. */
+  onStun: ((data: Uint8Array, from: Endpoint) => Uint8Array | undefined) | undefined
+  /** Whose datagrams it takes; it may feign that others were lost. */
+  hears: (from: Endpoint) => boolean = () => true
+  /** What it does at the next input that is a command. */
+  readonly intents: (() => void)[] = []
   readonly #outputs: Output[] = []
   #now: Instant
 
@@ -45,9 +54,7 @@ export class Rogue implements Core {
     this.peerId = identity.peerId
     this.#now = now
     const host = {
-      transmit: (to: Endpoint, data: Uint8Array) => {
-        this.#outputs.push({ type: 'transmit', to, data })
-      },
+      transmit: (to: Endpoint, data: Uint8Array) => this.transmit(to, data),
       reject: () => undefined,
       opened: () => undefined,
       closed: () => undefined,
@@ -73,6 +80,10 @@ export class Rogue implements Core {
     return captured.flatMap((output) => (output.type === 'transmit' ? [output.data] : []))
   }
 
+  transmit(to: Endpoint, data: Uint8Array): void {
+    this.#outputs.push({ type: 'transmit', to, data })
+  }
+
   dial(endpoint: Endpoint, peer?: PeerId): void {
     this.sessions.dial(peer, [{ kind: 'udp', endpoint }], this.#now)
   }
@@ -96,8 +107,12 @@ export class Rogue implements Core {
   handle(input: Input, now: Instant): void {
     this.#now = now
     if (input.type === 'datagram') {
+      if (!this.hears(input.from)) return
+      const answer = isStun(input.data) ? this.onStun?.(input.data, input.from) : undefined
+      if (answer !== undefined) this.transmit(input.from, answer)
       this.sessions.receive(input.data, { kind: 'udp', endpoint: input.from }, now)
     } else if (input.type === 'deadline') this.sessions.onDeadline(now)
+    else if (input.type === 'command') for (const intent of this.intents.splice(0)) intent()
     this.sessions.settle(now)
   }
 
@@ -118,7 +133,9 @@ export class Rogue implements Core {
   #onEvent(session: Session, event: SessionEvent): void {
     const from = session.peer
     if (event.type === 'transport' && event.event.type === 'message') {
-      this.messages.push({ from, payload: event.event.payload.slice() })
+      const payload = event.event.payload.slice()
+      this.messages.push({ from, payload })
+      this.onMessage?.(from, payload)
     }
     if (event.type !== 'relay') return
     const { frame } = event

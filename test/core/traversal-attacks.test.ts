@@ -77,7 +77,7 @@ test('a window of eight ports needs no witness, but draws on the budget of candi
       aim(VICTIM, { address: { host: VICTIM, port }, count: 8 })
   }
   line.run(20_000)
-  const ports = 512 + 4 * ((line.nowMs + 1_000) / 1_000)
+  const ports = 512 + 4 * 200 + 20 * ((line.nowMs + 1_000) / 1_000)
   const sent = line.astray.get(VICTIM) ?? 0
   // A candidate is probed six times, a port of a window three times.
   assert.ok(sent <= 6 * ports, `${sent} datagrams for ${ports} addresses and ports`)
@@ -171,7 +171,8 @@ test('candidates of a thousand remotes are probed within one budget', () => {
   const tried = all.reduce((sum, { session }) => {
     return sum + session.tried.filter(({ kind }) => kind === 'udp').length
   }, 0)
-  assert.ok(tried <= 512 + 4 * 6, `${tried} addresses are tried in 5 s`)
+  const [common, reserve] = [512 + 4 * 6, 2_048 + 16 * 6]
+  assert.ok(tried <= common + reserve, `${tried} addresses are tried in 5 s`)
 })
 
 test('a remote that changes its mind all the time makes us measure and open sockets a bounded number of times', () => {

@@ -250,6 +250,7 @@ export class FakeSession implements TraversalSession {
   readonly peer: PeerId
   readonly isInitiator: boolean
   state: 'up' | 'lost' | 'down' = 'up'
+  isDormant = false
   route: Route
   readonly #all = new Map<string, FakePath>()
   readonly #site: Site
@@ -336,6 +337,12 @@ export class FakeSession implements TraversalSession {
     }
     if (probe.type === 'challenge') this.#send(path, { type: 'response', nonce: probe.nonce })
     if (probe.type === 'response') this.#proved(probe.nonce)
+  }
+
+  letGo(socket: number): void {
+    for (const [key, { route }] of this.#all) {
+      if (route.kind === 'udp' && route.endpoint.socket === socket) this.#all.delete(key)
+    }
   }
 
   /** The direct path dies: back to the relay. */

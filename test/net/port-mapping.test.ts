@@ -1,29 +1,18 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { commandPath, ROOT } from '../../scripts/checkout.ts'
+import { ROOT } from '../../scripts/checkout.ts'
 import type { LocalAddress } from '../../src/core/io.ts'
-import { Host, namespacesMissing } from './namespaces.fixture.ts'
+import {
+  homeWithDaemon,
+  INSIDE,
+  mappingHomeMissing,
+  ROUTER,
+  STRANGER,
+} from './mapping-home.fixture.ts'
 import { Process } from './process.fixture.ts'
-import { undoAfter } from './undo.fixture.ts'
 
-const hasCommands = [['miniupnpd'], ['nft']].every((names) => commandPath(names) !== undefined)
-const missing =
-  namespacesMissing !== false || hasCommands
-    ? namespacesMissing
-    : 'needs miniupnpd (of miniupnpd-nftables) and nft'
-const LIMIT = { timeout: 40_000, skip: missing }
-
-/**
- * The daemon maps nothing on a router whose own address is private or reserved, 198.18.0.0/15 among
- * them: the internet of these tests, which no packet leaves, has addresses of somebody else's.
- */
-const ROUTER = '1.2.3.1'
-const STRANGER = '1.2.3.2'
-const INSIDE = '192.168.7.2'
+const LIMIT = { timeout: 40_000, skip: mappingHomeMissing }
 const PORT = 4242
 
 for (const protocol of ['pcp', 'nat-pmp', 'upnp'])
@@ -31,7 +20,7 @@ for (const protocol of ['pcp', 'nat-pmp', 'upnp'])
     `by ${protocol} a router opens a port to strangers, and closes it after us`,
     LIMIT,
     async (t) => {
-      const home = await homeWithDaemon(t)
+      const home = await homeWithPeers(t)
       const peer = home.start(t, protocol)
       const { mapping, ms } = await peer.tells('mapping')
       t.diagnostic(`mapped after ${ms} ms`)
@@ -50,7 +39,7 @@ for (const protocol of ['pcp', 'nat-pmp', 'upnp'])
   )
 
 test('asked in every way a router is left with one mapping, by PCP', LIMIT, async (t) => {
-  const home = await homeWithDaemon(t)
+  const home = await homeWithPeers(t)
   const peer = home.start(t)
   const { mapping } = await peer.tells('mapping')
   assert.equal(mapping.protocol, 'pcp')
@@ -61,7 +50,7 @@ test('asked in every way a router is left with one mapping, by PCP', LIMIT, asyn
 })
 
 test('one that was killed gets its port back, and leaves no second mapping', LIMIT, async (t) => {
-  const home = await homeWithDaemon(t)
+  const home = await homeWithPeers(t)
   const first = home.start(t)
   const { mapping } = await first.tells('mapping')
   await first.kill()
@@ -71,7 +60,7 @@ test('one that was killed gets its port back, and leaves no second mapping', LIM
 })
 
 test('a host that moves to another address asks for it there', LIMIT, async (t) => {
-  const home = await homeWithDaemon(t)
+  const home = await homeWithPeers(t)
   const peer = home.start(t, 'pcp')
   await peer.tells('mapping')
   const before = peer.told.length
@@ -86,7 +75,7 @@ test(
   'without a router that maps, the transport opens as ever, unreached, and ends at once',
   LIMIT,
   async (t) => {
-    const home = await homeWithDaemon(t)
+    const home = await homeWithPeers(t)
     await home.daemon.kill()
     const peer = home.start(t)
     const { ms } = await peer.tells('socket', { socket: 0, state: 'up' })
@@ -103,39 +92,6 @@ test(
   },
 )
 
-const TABLE = `
-table inet filter {
-  chain forward {
-    type filter hook forward priority 0; policy drop
-    iifname "in" accept
-    ct state established,related accept
-    jump miniupnpd
-  }
-  chain prerouting {
-    type nat hook prerouting priority -100
-    jump prerouting_miniupnpd
-  }
-  chain postrouting {
-    type nat hook postrouting priority 100
-    jump postrouting_miniupnpd
-    oifname "out" masquerade
-  }
-  chain miniupnpd { }
-  chain prerouting_miniupnpd { }
-  chain postrouting_miniupnpd { }
-}
-`
-const DAEMON = `
-ext_ifname=out
-listening_ip=in
-http_port=0
-enable_upnp=yes
-enable_natpmp=yes
-secure_mode=yes
-uuid=6c617469-6361-4000-8000-000000000001
-allow 1024-65535 0.0.0.0/0 1024-65535
-deny 0-65535 0.0.0.0/0 0-65535
-`
 const PEER = fileURLToPath(new URL('port-mapping.fixture.ts', import.meta.url))
 /** Its first argument is the address to send to, its second the text. */
 const SAY = `
@@ -145,42 +101,16 @@ const SAY = `
   socket.send(text, port, host, () => socket.close())
 `
 
-/** A host, its router that masquerades and runs Debian's miniupnpd, and a stranger outside. */
-async function homeWithDaemon(t: TestContext) {
-  const [inside, router, stranger] = ['inside', 'router', 'stranger'].map(
-    (name) => new Host(t, name),
-  )
-  assert.ok(inside && router && stranger)
-  inside.cable('eth0', `${INSIDE}/24`, router, 'in', '192.168.7.1/24')
-  stranger.cable('eth0', `${STRANGER}/24`, router, 'out', `${ROUTER}/24`)
-  const byDefault = () => inside.ip('route', 'add', 'default', 'via', '192.168.7.1')
-  byDefault()
-  router.setting('net/ipv4/ip_forward', '1')
-  const folder = mkdtempSync(join(tmpdir(), 'latica-test-'))
-  undoAfter(t, () => rmSync(folder, { recursive: true, force: true }))
-  const config = join(folder, 'miniupnpd.conf')
-  writeFileSync(config, DAEMON)
-  router.run(['nft', '-f', '-'], TABLE)
-  const command = `exec miniupnpd -d -f ${config} -P ${join(folder, 'pid')} 2>&1`
-  const daemon = new Process(t, 'miniupnpd', [...router.prefix, 'sh', '-c', command])
-  await daemon.line(/Listening for NAT-PMP/)
+/** What is started there is a peer's transport, at `PORT`. */
+async function homeWithPeers(t: TestContext) {
+  const home = await homeWithDaemon(t)
+  const { inside, stranger } = home
   const node = [process.execPath, '--import', 'tsx', PEER, String(PORT)]
   return {
-    daemon,
+    ...home,
     start: (t: TestContext, ...protocols: string[]) =>
       new Process(t, 'peer', [...inside.prefix, ...node, ...protocols], { cwd: ROOT }),
-    /** What the router forwards, as `port to host:port`. */
-    forwards: () => {
-      const chain = router.run(['nft', 'list', 'chain', 'inet', 'filter', 'prerouting_miniupnpd'])
-      const rules = chain.matchAll(/dport (\d+) dnat ip to (\S+)/g)
-      return [...rules].map(([, port, to]) => `${port} to ${to}`)
-    },
     strangerSays: (text: string, to: LocalAddress) =>
       void stranger.run([process.execPath, '-e', SAY, JSON.stringify(to), text]),
-    move: (host: string) => {
-      inside.ip('addr', 'del', `${INSIDE}/24`, 'dev', 'eth0')
-      inside.ip('addr', 'add', `${host}/24`, 'dev', 'eth0')
-      byDefault()
-    },
   }
 }

@@ -14,11 +14,16 @@ export class TokenBucket {
 
   /** Takes `count` tokens if there are that many. */
   take(count: number, now: number): boolean {
+    if (!this.has(count, now)) return false
+    this.#tokens -= count
+    return true
+  }
+
+  /** Whether there are that many. */
+  has(count: number, now: number): boolean {
     const earned = ((now - this.#at) / 1000) * this.#perSecond
     this.#tokens = Math.min(this.#burst, this.#tokens + Math.max(0, earned))
     this.#at = Math.max(this.#at, now)
-    if (this.#tokens < count) return false
-    this.#tokens -= count
-    return true
+    return this.#tokens >= count
   }
 }

@@ -32,7 +32,7 @@ export interface AttemptHost extends PermitHost {
   /** Public IPv4 addresses that the remote told. */
   targets(peer: PeerId): readonly LocalAddress[]
   /** One unwitnessed port of the budget that candidates have. */
-  takeUnwitnessed(now: Instant): boolean
+  takeUnwitnessed(peer: PeerId, now: Instant): boolean
   /** Closes those that carry no path of the session, now or later. */
   releaseSockets(session: TraversalSession, sockets: readonly number[], now: Instant): void
   schedule(peer: PeerId, at: Instant): void
@@ -231,14 +231,16 @@ export class Attempt {
   #sweep(message: Aim, now: Instant): void {
     const { address, step, count } = message
     const ports = Array.from({ length: count }, (_, i) => portAfter(address.port, step, i))
-    const isSmall = count <= UNWITNESSED_PORTS
     const begin = (at: Instant) => {
       const knock = (port: number, later: Instant) =>
         this.#knock(SOCKET_IPV4, { host: address.host, port }, later)
       this.#salvos.push(new PortSweep(ports, knock, at))
     }
-    if (!isSmall) return this.#permit.whenGranted(address.host, now, begin)
-    if (ports.every(() => this.#host.takeUnwitnessed(now))) begin(now)
+    const { peer } = this.#session
+    const isSpared =
+      count <= UNWITNESSED_PORTS && ports.every(() => this.#host.takeUnwitnessed(peer, now))
+    if (isSpared) begin(now)
+    else this.#permit.whenGranted(address.host, now, begin)
   }
 
   #lead(now: Instant): void {
@@ -376,7 +378,7 @@ export class Attempt {
   }
 
   #open(): number | undefined {
-    const socket = this.#host.scratch.open()
+    const socket = this.#host.scratch.openForRemote()
     if (socket !== undefined) this.#sockets.push(socket)
     return socket
   }

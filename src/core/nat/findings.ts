@@ -19,8 +19,8 @@ const EARLIER_ROUNDS = 3
 
 /** What one round gathered so far. */
 export interface Gathered {
-  /** Answers about the socket that asked everyone. */
-  readonly mapping: readonly Reflection[]
+  /** Answers about the socket that asked everyone; undefined while some are still due. */
+  readonly mapping: readonly Reflection[] | undefined
   readonly all: readonly Reflection[]
   readonly filter: readonly FilterResult[]
   readonly hairpin: boolean | undefined
@@ -73,6 +73,7 @@ export class Findings {
   }
 
   #judgeMapping(gathered: Gathered, outside: readonly OutsideReport[]): void {
+    if (gathered.mapping === undefined) return
     let verdict = judgeMapping(gathered.mapping, isDoubted(outside))
     // No scratch socket, or nobody answers STUN: the main socket's reporters are left.
     if (verdict.answers < 2) verdict = judgeMapping(asReflections(outside), false)

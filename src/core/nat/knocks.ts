@@ -46,7 +46,7 @@ export class Knocks {
   serve(asker: Asker, message: Knock, now: Instant): void {
     const { host } = asker.endpoint
     if (asker.endpoint.socket !== SOCKET_IPV4 || !this.#mayServe(asker.peer, now)) return
-    const socket = message.isFromOtherPort ? this.#scratch.open() : SOCKET_IPV4
+    const socket = message.isFromOtherPort ? this.#scratch.openForRemote() : SOCKET_IPV4
     if (socket === undefined) return
     if (message.isFromOtherPort) this.#closing.set(socket, (now + SOCKET_OPEN_MS) as Instant)
     const { transaction, port } = message

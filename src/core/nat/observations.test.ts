@@ -23,6 +23,17 @@ test('a hundred reporters at one host are one witness against two elsewhere', ()
   assert.deepEqual(seen.addresses(), [address(1)])
 })
 
+test('a fifth of the reporters that agree on a lie move nothing, three that see us elsewhere do', () => {
+  const seen = new Observations()
+  const hosts = () => seen.addresses().map((each) => each.host)
+  for (let i = 0; i < 8; i++) seen.report(id(i), host(i), address(1))
+  for (let i = 8; i < 10; i++) seen.report(id(i), host(i), address(66))
+  assert.deepEqual(seen.addresses(), [address(1)])
+  assert.deepEqual(seen.hosts(), [address(1)])
+  for (let i = 0; i < 3; i++) seen.report(id(i), host(i), address(2))
+  assert.equal(hosts().includes(address(2).host), true)
+})
+
 test('at one host, the reporters themselves are counted', () => {
   const seen = new Observations()
   seen.report(id(1), '127.0.0.1', { host: '127.0.0.1', port: 5 })

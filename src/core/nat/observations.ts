@@ -9,6 +9,11 @@ import { classifyHost } from '../wire/address.ts'
  */
 const REPORTERS_MAX = 64
 const QUORUM = 2
+/**
+ * …and they are so many against those who agree on another. Guess: a few that move with us, or see
+ * another address of a pool, are enough; a few liars among many are not.
+ */
+const SHARE = 1 / 3
 /** A host has one address a family and an interface or two; more would only cost probes. */
 const ADDRESSES_MAX = 4
 
@@ -98,9 +103,11 @@ export class Observations {
       votes.set(key(address), vote)
     }
     const witnesses = new Set([...votes.values()].flatMap((vote) => [...vote.witnesses])).size
+    const counts = [...votes.values()].map((vote) => vote.witnesses.size)
+    const least = Math.max(Math.min(QUORUM, witnesses), SHARE * Math.max(0, ...counts))
     return [...votes.values()]
       .map((vote) => ({ address: vote.address, count: vote.witnesses.size }))
-      .filter((vote) => vote.count >= Math.min(QUORUM, witnesses))
+      .filter((vote) => vote.count >= least)
       .sort((a, b) => b.count - a.count)
   }
 }

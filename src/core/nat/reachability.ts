@@ -6,6 +6,7 @@ import type {
   Instant,
   LocalAddress,
   NatVector,
+  PathKind,
   PeerId,
   PortMapping,
 } from '../io.ts'
@@ -17,6 +18,7 @@ import { classifyHost } from '../wire/address.ts'
 import { encodeNatMessage, type NatMessage } from './messages.ts'
 import type { Reflector } from './reflector.ts'
 import { ScratchSockets } from './scratch-sockets.ts'
+import { Succession } from './succession.ts'
 import { Survey } from './survey.ts'
 import { Traversal } from './traversal.ts'
 
@@ -51,6 +53,7 @@ export class Reachability {
   readonly #scratch: ScratchSockets
   readonly #survey: Survey
   readonly #traversal: Traversal
+  readonly #succession: Succession
 
   constructor(options: { random: Random; host: ReachabilityHost }, now: Instant) {
     const { random, host } = options
@@ -75,6 +78,13 @@ export class Reachability {
       forecast: (...args: Parameters<Survey['forecast']>) => this.#survey.forecast(...args),
     }
     this.#traversal = new Traversal({ random, host: traversalHost, scratch }, now)
+    const successionHost = {
+      nat: () => this.nat,
+      sessions: () => host.sessions(),
+      whereIs: (...args: Parameters<Survey['whereIs']>) => this.#survey.whereIs(...args),
+      tellAlso: (...args: Parameters<Traversal['tellAlso']>) => this.#traversal.tellAlso(...args),
+    }
+    this.#succession = new Succession({ host: successionHost, scratch }, now)
   }
 
   get nat(): NatVector {
@@ -93,6 +103,12 @@ export class Reachability {
   /** What a remote says that it is behind. */
   natOf(peer: PeerId): NatVector | undefined {
     return this.#traversal.natOf(peer)
+  }
+
+  /** Whether anyone may write to a remote, as it says. */
+  isOpen(peer: PeerId): boolean {
+    const nat = this.natOf(peer)
+    return nat?.mapping === 'endpoint-independent' && nat.filtering === 'endpoint-independent'
   }
 
   /** Our own addresses that a remote may try, the likeliest first. */
@@ -124,16 +140,16 @@ export class Reachability {
   networkChanged(now: Instant): void {
     this.#survey.networkChanged(now)
     this.#traversal.networkChanged(now)
+    this.#succession.networkChanged()
   }
 
-  /** A remote saw us at `address`. */
-  observe(session: Session, address: LocalAddress, now: Instant): void {
-    const { route } = session
+  /** A remote sees us at `address` when we write to it by `route`. */
+  observe(reporter: PeerId, route: Route | undefined, address: LocalAddress, now: Instant): void {
     const reporterHost = route?.kind === 'udp' ? route.endpoint.host : undefined
     const socket = route?.kind === 'udp' ? route.endpoint.socket : undefined
     // Where a scratch socket is seen says nothing of the main ones.
     if (socket !== undefined && socket >= SOCKET_SCRATCH) return
-    this.#survey.observed(session.peer, reporterHost, address, now)
+    this.#survey.observed(reporter, reporterHost, address, now)
   }
 
   sessionUp(session: Session, now: Instant): void {
@@ -146,13 +162,19 @@ export class Reachability {
     this.#pathChanged(session, now)
   }
 
+  /** A dormant session is used again. */
+  woke(session: Session, now: Instant): void {
+    this.#traversal.woke(session, now)
+  }
+
   sessionGone(session: Session, now: Instant): void {
     this.#survey.forget(session.peer, now)
     this.#traversal.sessionGone(session, now)
   }
 
-  pathDied(ageMs: number, now: Instant): void {
-    this.#survey.mappingDied(ageMs, now)
+  /** A path died in use. */
+  pathDied(kind: PathKind, now: Instant): void {
+    if (kind === 'direct') this.#survey.pathDied(now)
   }
 
   message(session: Session, message: NatMessage, now: Instant): void {
@@ -166,12 +188,14 @@ export class Reachability {
   }
 
   deadline(): Deadline | undefined {
-    return earlier(this.#survey.deadline(), this.#traversal.deadline())
+    const first = earlier(this.#survey.deadline(), this.#traversal.deadline())
+    return earlier(first, this.#succession.deadline())
   }
 
   onDeadline(now: Instant): void {
     this.#survey.onDeadline(now)
     this.#traversal.onDeadline(now)
+    this.#succession.onDeadline(now)
   }
 
   #changed(now: Instant): void {
@@ -206,8 +230,8 @@ export class Reachability {
   }
 
   #reflector(session: Session): Reflector | undefined {
-    const { peer, state, route } = session
-    if (state !== 'up' || route?.kind !== 'udp') return undefined
+    const { peer, state, isDormant, route } = session
+    if (state !== 'up' || isDormant || route?.kind !== 'udp') return undefined
     const { endpoint } = route
     if (endpoint.socket !== SOCKET_IPV4 || classifyHost(endpoint.host) !== 'global')
       return undefined

@@ -59,3 +59,11 @@ test('there are never more than the bound, and a closed one makes room', () => {
   scratch.close(SOCKET_SCRATCH + 5)
   assert.equal(scratch.open(), SOCKET_SCRATCH + SCRATCH_SOCKETS_MAX)
 })
+
+test('remotes cannot have the last sixteen', () => {
+  const { scratch } = recording()
+  while (scratch.openForRemote() !== undefined);
+  assert.equal(scratch.size, SCRATCH_SOCKETS_MAX - 16)
+  for (let i = 0; i < 16; i++) assert.notEqual(scratch.open(), undefined)
+  assert.equal(scratch.open(), undefined)
+})

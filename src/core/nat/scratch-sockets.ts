@@ -12,6 +12,8 @@ export interface ScratchHost {
 
 /** The 256 sockets of one birthday traversal (transport.md §5.5), with room for measuring. */
 export const SCRATCH_SOCKETS_MAX = 288
+/** A survey, a forecast, a lifetime probe and four successors together have fewer. */
+const OWN_SOCKETS = 16
 
 export class ScratchSockets {
   readonly #host: ScratchHost
@@ -29,7 +31,16 @@ export class ScratchSockets {
 
   /** The number of one more socket; undefined when there are enough. */
   open(): number | undefined {
-    if (this.#open.size >= SCRATCH_SOCKETS_MAX) return undefined
+    return this.#openWithin(SCRATCH_SOCKETS_MAX)
+  }
+
+  /** The same, on a remote's account: some are left for finding out what we are behind. */
+  openForRemote(): number | undefined {
+    return this.#openWithin(SCRATCH_SOCKETS_MAX - OWN_SOCKETS)
+  }
+
+  #openWithin(max: number): number | undefined {
+    if (this.#open.size >= max) return undefined
     const socket = this.#next++
     this.#open.set(socket, undefined)
     this.#host.bind(socket)

@@ -1,8 +1,7 @@
 import type { Deadline, Instant, LocalAddress, NatVector, PeerId } from '../io.ts'
-import { SOCKET_SCRATCH } from '../io.ts'
-import type { Route } from '../session/route.ts'
+import { isSameRoute } from '../session/route.ts'
+import type { Session } from '../session/session.ts'
 import type { ScratchSockets } from './scratch-sockets.ts'
-import type { TraversalSession } from './traversal-session.ts'
 
 /**
  * Behind a NAT that ends mappings at a certain age however busy they are, direct paths in use move to a
@@ -10,12 +9,19 @@ import type { TraversalSession } from './traversal-session.ts'
  * old one closes; moving is the session's business, and what the remote does is what it does with any
  * address that it is told.
  */
-export interface SuccessionSession extends TraversalSession {
-  readonly usedAt: Instant
-  readonly activatedAt: Instant | undefined
-  retire(socket: number): void
-  letGo(socket: number): void
-}
+export type SuccessionSession = Pick<
+  Session,
+  | 'peer'
+  | 'isInitiator'
+  | 'state'
+  | 'path'
+  | 'route'
+  | 'paths'
+  | 'usedAt'
+  | 'tryRoute'
+  | 'retire'
+  | 'letGo'
+>
 
 export interface SuccessionHost {
   nat(): NatVector
@@ -43,8 +49,9 @@ const USE_PER_TICK = 2
 const USE_ENOUGH = 6
 const USE_MAX = 10
 /** Probes of a path take 3 s, and their answers may take a while. */
-const MOVE_MS = 5_000
-const MOVE_PAUSE_MS = 3_000
+const MOVE_MS = 6_000
+/** A remote that cannot follow is asked ever more rarely. */
+const FAILURES_MAX = 6
 /** Each is soon followed by the next, and goes when nobody is left on it. */
 const SOCKETS_MAX = 4
 
@@ -59,9 +66,11 @@ interface Heir {
 interface Use {
   usedAt: Instant
   score: number
+  /** The socket that was left, or was to be, and how often in a row in vain. */
+  from: number | undefined
+  failures: number
   /** No other move before. */
   nextMoveAt: number
-  moves: number
 }
 
 export class Succession {
@@ -88,11 +97,12 @@ export class Succession {
     this.#tickedAt = now
     this.#sweep(now)
     const lifetimeMs = this.#lifetimeMs()
-    this.#observeUse(now)
+    this.#observeUse()
     if (lifetimeMs === undefined) return
     for (const session of this.#host.sessions()) {
       const endpoint = directEndpoint(session)
-      if (endpoint === undefined || !this.#isDue(session, endpoint.socket, lifetimeMs, now)) continue
+      if (endpoint === undefined || !this.#isDue(session, endpoint.socket, lifetimeMs, now))
+        continue
       const heir = this.#heirFor(lifetimeMs, now)
       if (heir?.isPlaced === true) this.#move(session, endpoint, heir, now)
     }
@@ -112,10 +122,10 @@ export class Succession {
     return absoluteLifetimeMs
   }
 
-  #observeUse(now: Instant): void {
+  #observeUse(): void {
     const uses = new Map<PeerId, Use>()
     for (const { peer, usedAt } of this.#host.sessions()) {
-      const use = this.#uses.get(peer) ?? { usedAt, score: 0, nextMoveAt: now, moves: 0 }
+      const use = this.#uses.get(peer) ?? fresh(usedAt)
       const change = usedAt > use.usedAt ? USE_PER_TICK : -1
       use.score = Math.max(0, Math.min(USE_MAX, use.score + change))
       use.usedAt = usedAt
@@ -124,16 +134,11 @@ export class Succession {
     this.#uses = uses
   }
 
-  #isDue(
-    session: SuccessionSession,
-    socket: number,
-    lifetimeMs: number,
-    now: Instant,
-  ): boolean {
+  #isDue(session: SuccessionSession, socket: number, lifetimeMs: number, now: Instant): boolean {
     const use = this.#uses.get(session.peer)
     if (use === undefined || use.score < USE_ENOUGH || now < use.nextMoveAt) return false
     const lagMs = session.isInitiator ? 0 : RESPONDER_LAG_MS
-    if (now < (session.activatedAt ?? now) + SETTLED_MS + lagMs) return false
+    if (now < (activatedAt(session) ?? now) + SETTLED_MS + lagMs) return false
     const heir = this.#heirs.find((other) => other.socket === socket)
     // How old the mapping of any other socket is, nobody knows.
     return heir === undefined || now >= heir.openedAt + SUCCEED_SHARE * lifetimeMs + lagMs
@@ -161,11 +166,16 @@ export class Succession {
   ): void {
     const use = this.#uses.get(session.peer)
     if (use === undefined) return
-    use.nextMoveAt = now + MOVE_MS + MOVE_PAUSE_MS
+    use.failures = use.from === from.socket ? Math.min(FAILURES_MAX, use.failures + 1) : 0
+    use.from = from.socket
+    use.nextMoveAt = now + MOVE_MS * 2 ** use.failures
     if (heir.address !== undefined) this.#host.tellAlso(session.peer, heir.address, now)
     session.retire(from.socket)
     const { host, port } = from
-    session.tryRoute({ kind: 'udp', endpoint: { kind: 'udp', socket: heir.socket, host, port } }, now)
+    session.tryRoute(
+      { kind: 'udp', endpoint: { kind: 'udp', socket: heir.socket, host, port } },
+      now,
+    )
   }
 
   /** Closes the sockets, but for the youngest, that carry no data of any session. */
@@ -176,7 +186,8 @@ export class Succession {
       if (endpoint !== undefined) inUse.add(endpoint.socket)
     }
     const keptMs = Math.max(MOVE_MS, HEIR_SHARE * (this.#lifetimeMs() ?? 0))
-    const isKept = ({ socket, openedAt }: Heir) => inUse.has(socket) || now < openedAt + keptMs
+    const isKept = ({ socket, openedAt }: Heir) =>
+      this.#scratch.has(socket) && (inUse.has(socket) || now < openedAt + keptMs)
     for (const { socket } of this.#heirs.filter((heir) => !isKept(heir))) this.#close(socket)
     this.#heirs = this.#heirs.filter(isKept)
   }
@@ -191,4 +202,12 @@ function directEndpoint({ state, path, route }: SuccessionSession) {
   if (state !== 'up' || path !== 'direct' || route?.kind !== 'udp') return undefined
   const { endpoint } = route
   return endpoint.host.includes(':') ? undefined : endpoint
+}
+
+function activatedAt({ route, paths }: SuccessionSession): Instant | undefined {
+  return paths.find((path) => route !== undefined && isSameRoute(path.route, route))?.activatedAt
+}
+
+function fresh(usedAt: Instant): Use {
+  return { usedAt, score: 0, from: undefined, failures: 0, nextMoveAt: Number.NEGATIVE_INFINITY }
 }

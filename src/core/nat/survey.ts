@@ -51,7 +51,7 @@ const GATHER_MS = 20
 /** transport.md §5.3. */
 const PERIOD_MS = 600_000
 const PERIOD_JITTER = 0.2
-/** Facts that are missing are looked for again when every reflector's budget is full. */
+/** Facts that are missing are looked for again at once with others, or when budgets are full again. */
 const FOLLOW_UP_MS = 25_000
 const FOLLOW_UPS_MAX = 3
 /** Four knocks at once, and one more every five seconds, is what a reflector serves. */
@@ -256,9 +256,7 @@ export class Survey {
       reflections: this.#reflections,
       scratch,
       sockets: [first, second, third] as const,
-      mayKnock: ({ peer }: Reflector) => {
-        return now >= this.#acquaintance(peer).knockedAt + KNOCK_REST_MS
-      },
+      mayKnock: (reflector: Reflector) => this.#restMs(reflector, now) === 0,
       isLocal: (address: string) => host.local().some((local) => local.host === address),
     }
     this.#round = new SurveyRound(options, now)
@@ -266,16 +264,21 @@ export class Survey {
 
   /**
    * Whoever may be asked to knock, then whoever was longest in another role. The first are written to:
-   * those who may knock, unless it is strangers that are missing.
+   * those who may knock, unless not all may and it is strangers that are missing.
    */
   #choose(now: Instant): readonly Reflector[] {
-    const restMs = ({ peer }: Reflector) =>
-      Math.max(0, this.#acquaintance(peer).knockedAt + KNOCK_REST_MS - now)
+    const restMs = (reflector: Reflector) => this.#restMs(reflector, now)
     const round = ({ peer }: Reflector) => this.#acquaintance(peer).writtenRound
     const chosen = [...this.#options.host.helpers()]
       .sort((a, b) => restMs(a) - restMs(b) || round(a) - round(b))
       .slice(0, REFLECTORS_MAX)
-    return this.#findings.isMissingStrangers ? chosen.reverse() : chosen
+    const isScarce = chosen.some((reflector) => restMs(reflector) > 0)
+    return isScarce && this.#findings.isMissingStrangers ? chosen.reverse() : chosen
+  }
+
+  /** How long it should not be asked to knock. */
+  #restMs({ peer }: Reflector, now: Instant): number {
+    return Math.max(0, this.#acquaintance(peer).knockedAt + KNOCK_REST_MS - now)
   }
 
   #acquaintance(peer: PeerId): Acquaintance {
@@ -284,7 +287,7 @@ export class Survey {
 
   #judge(round: SurveyRound, now: Instant): void {
     const gathered: Gathered = {
-      mapping: round.isJudgeable(now) ? round.mappingReflections() : [],
+      mapping: round.isJudgeable(now) ? round.mappingReflections() : undefined,
       all: round.isJudgeable(now) ? round.reflections() : [],
       filter: round.filterResults(),
       hairpin: round.hairpin,
@@ -312,7 +315,8 @@ export class Survey {
   #scheduleNext(now: Instant): void {
     if (this.#isMissing() && this.#lastReflectors > 1 && this.#followUps < FOLLOW_UPS_MAX) {
       this.#followUps++
-      this.#schedule(now + FOLLOW_UP_MS)
+      const rested = this.#options.host.helpers().filter((each) => this.#restMs(each, now) === 0)
+      this.#schedule(now + (rested.length > 1 ? GATHER_MS : FOLLOW_UP_MS))
     } else {
       const fraction = (this.#options.random.bytes(1)[0] ?? 0) / 255
       this.#schedule(now + PERIOD_MS * (1 - PERIOD_JITTER + 2 * PERIOD_JITTER * fraction))
@@ -341,7 +345,21 @@ export class Survey {
     const isShared = (host: string) => classifyHost(host) === 'shared'
     const outer = this.#mapping?.external.host
     if (outer !== undefined && (isShared(outer) || classifyHost(outer) === 'private')) return true
-    return this.#options.host.local().some((local) => isShared(local.host))
+    // A virtual private network's interface may have such an address too, beside the one that counts.
+    const own = this.#options.host.local().filter(({ host }) => classifyHost(host) !== 'loopback')
+    return own.length > 0 && own.every(({ host }) => isShared(host))
+  }
+
+  /** One at a host where remotes do not see us is another's: they would all write there. */
+  #forwarding(): PortMapping | undefined {
+    const host = this.#mapping?.external.host
+    const seen = this.#observations.hosts()
+    const isElsewhere =
+      host !== undefined &&
+      classifyHost(host) === 'global' &&
+      seen.length > 0 &&
+      !seen.some((other) => other.host === host)
+    return isElsewhere ? undefined : this.#mapping
   }
 
   #vector(): NatVector {
@@ -357,7 +375,7 @@ export class Survey {
       hairpin: isPlain ? undefined : hairpin,
       lifetimeMs: this.#lifetime.lifetimeMs,
       absoluteLifetimeMs: this.#watch.absoluteLifetimeMs,
-      portMapping: this.#mapping,
+      portMapping: this.#forwarding(),
       isCarrier: this.#isCarrier(),
     }
   }

@@ -6,6 +6,7 @@ export interface TraversalSession {
   readonly peer: PeerId
   readonly isInitiator: boolean
   readonly state: 'up' | 'lost' | 'down'
+  readonly isDormant: boolean
   readonly path: PathKind
   readonly route: Route | undefined
   readonly paths: readonly TraversalPath[]
@@ -15,6 +16,8 @@ export interface TraversalSession {
   tryRoute(route: Route, now: Instant): void
   /** Sends one small sealed datagram along a route, without making a path of it. */
   knock(route: Route, now: Instant): void
+  /** Forgets the paths over a socket that is about to close. */
+  letGo(socket: number): void
 }
 
 export interface TraversalPath {

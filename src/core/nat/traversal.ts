@@ -10,6 +10,7 @@ import type { Forecast } from './foresight.ts'
 import { KeptSockets } from './kept-sockets.ts'
 import { encodeNatMessage, type NatMessage } from './messages.ts'
 import type { ScratchSockets } from './scratch-sockets.ts'
+import { SharedBudget } from './shared-budget.ts'
 import { SprayBudget } from './spray-budget.ts'
 import { effectiveVector, type Strategy, strategy } from './strategy.ts'
 import type { TraversalSession } from './traversal-session.ts'
@@ -52,6 +53,9 @@ interface Pursuit {
   early: { readonly aim: Aim; readonly at: Instant } | undefined
   readonly attempts: TokenBucket
   readonly aims: TokenBucket
+  /** Its own parts of what all share. */
+  readonly ownAttempts: TokenBucket
+  readonly ownCandidates: TokenBucket
 }
 
 type Timer = 'tell' | 'retry' | 'grace' | 'attempt' | 'standby'
@@ -68,15 +72,31 @@ const STANDBY_MS = 15_000
 const SWEEP_MS = 5_000
 /** Guess: longer than a lost message takes to be repeated, and sockets opened for an aim are kept. */
 const EARLY_AIM_MS = 2_000
-/** Guess: eight addresses of every peer of a network of 64, then one every quarter of a second. */
-const CANDIDATES_BURST = 512
-const CANDIDATES_PER_S = 4
+/**
+ * Guess: eight addresses of every peer of a network of 64, then one every quarter of a second. Beside
+ * them each remote's likeliest four, and again with every retry: for half of all sessions at once, and
+ * for all of them in the long run.
+ */
+const ALL_CANDIDATES = {
+  burst: 512,
+  perSecond: 4,
+  ownBurst: 4,
+  ownPerSecond: 4 / 300,
+  reserveBurst: 2_048,
+  reservePerSecond: 16,
+}
 /** The schedule's retries, and the changes of a peer that is just finding out what it is behind. */
 const ATTEMPTS_BURST = 8
 const ATTEMPTS_PER_S = 0.1
-/** Guess: a network of 64 meets at once. */
-const ALL_ATTEMPTS_BURST = 64
-const ALL_ATTEMPTS_PER_S = 2
+/** Guess: a network of 64 meets at once. Beside that one for each remote, and again with every retry. */
+const ALL_ATTEMPTS = {
+  burst: 64,
+  perSecond: 2,
+  ownBurst: 1,
+  ownPerSecond: 1 / 300,
+  reserveBurst: 128,
+  reservePerSecond: 4,
+}
 /** Three rounds of two, and a spare pair. */
 const AIMS_BURST = 8
 const AIMS_PER_S = 0.5
@@ -91,8 +111,8 @@ export class Traversal {
   readonly #timers = new TimerQueue<string>()
   readonly #pursuits = new Map<PeerId, Pursuit>()
   /** Addresses that remotes named and that we may yet write to unwitnessed. */
-  readonly #candidates: TokenBucket
-  readonly #attempts: TokenBucket
+  readonly #candidates: SharedBudget
+  readonly #attempts: SharedBudget
   readonly #kept: KeptSockets
   readonly #counters: Record<string, number> = {}
 
@@ -106,8 +126,8 @@ export class Traversal {
     this.#kept = new KeptSockets(scratch)
     this.#budget = new SprayBudget(now)
     this.#witnesses = new Witnesses(host, now)
-    this.#candidates = new TokenBucket(CANDIDATES_PER_S, CANDIDATES_BURST, now)
-    this.#attempts = new TokenBucket(ALL_ATTEMPTS_PER_S, ALL_ATTEMPTS_BURST, now)
+    this.#candidates = new SharedBudget(ALL_CANDIDATES, now)
+    this.#attempts = new SharedBudget(ALL_ATTEMPTS, now)
     this.#attemptHost = this.#makeAttemptHost(random)
   }
 
@@ -139,6 +159,8 @@ export class Traversal {
         early: undefined,
         attempts: new TokenBucket(ATTEMPTS_PER_S, ATTEMPTS_BURST, now),
         aims: new TokenBucket(AIMS_PER_S, AIMS_BURST, now),
+        ownAttempts: this.#attempts.part(now),
+        ownCandidates: this.#candidates.part(now),
       }
       this.#pursuits.set(session.peer, pursuit)
     }
@@ -169,10 +191,18 @@ export class Traversal {
     }
   }
 
+  /** A dormant session is used again: it missed what we told others. */
+  woke(session: TraversalSession, now: Instant): void {
+    const pursuit = this.#pursuits.get(session.peer)
+    if (pursuit?.session !== session) return
+    this.#tellSoon(pursuit, now)
+    if (pursuit.isRelayed) this.#scheduleRetry(pursuit, now, 0)
+  }
+
   /** Our addresses, or what we know of our NAT, changed. */
   selfChanged(now: Instant): void {
     for (const pursuit of this.#pursuits.values()) {
-      if (pursuit.session.state !== 'up') continue
+      if (!isAwake(pursuit)) continue
       this.#tellSoon(pursuit, now)
       if (pursuit.isRelayed) this.#pursue(pursuit, now)
     }
@@ -188,6 +218,14 @@ export class Traversal {
       this.#tellSoon(pursuit, now)
       if (isRelayed) this.#becameRelayed(pursuit, now)
     }
+  }
+
+  /** Tells a remote of one more address of ours, at which it is to write to the socket we use. */
+  tellAlso(peer: PeerId, address: LocalAddress, now: Instant): void {
+    const pursuit = this.#pursuits.get(peer)
+    if (pursuit === undefined) return
+    pursuit.toldAt = now
+    pursuit.session.sendMessage(this.#candidatesMessage([address]))
   }
 
   message(session: TraversalSession, message: NatMessage, now: Instant): void {
@@ -240,7 +278,7 @@ export class Traversal {
   }
 
   #onTimer(pursuit: Pursuit, timer: Timer, now: Instant): void {
-    const isUp = pursuit.session.state === 'up'
+    const isUp = isAwake(pursuit)
     switch (timer) {
       case 'tell':
         if (isUp) this.#tellSoon(pursuit, now)
@@ -299,9 +337,9 @@ export class Traversal {
     if (pursuit.told === undefined || !isEqual(pursuit.told, bytes)) this.#tell(pursuit, now, bytes)
   }
 
-  #candidatesMessage(): Uint8Array {
+  #candidatesMessage(also: readonly LocalAddress[] = []): Uint8Array {
     const nat = this.#host.nat()
-    const addresses = Candidates.told(this.#host.candidates(), nat)
+    const addresses = Candidates.told([...also, ...this.#host.candidates()], nat)
     return encodeNatMessage({ type: 'candidates', nat: effectiveVector(nat), addresses })
   }
 
@@ -362,10 +400,14 @@ export class Traversal {
   }
 
   #probe(pursuit: Pursuit, addresses: readonly LocalAddress[], now: Instant): void {
+    const { session } = pursuit
     for (const address of addresses) {
-      const endpoint = Candidates.endpoint(address, this.#host.hasIpv6())
-      if (endpoint === undefined || !this.#candidates.take(1, now)) continue
-      pursuit.session.tryRoute({ kind: 'udp', endpoint }, now)
+      const main = Candidates.endpoint(address, this.#host.hasIpv6())
+      if (main === undefined || !this.#candidates.take(pursuit.ownCandidates, now)) continue
+      // A remote that moves lets in the socket that it has been talking to.
+      const isMove = session.route?.kind === 'udp' && Candidates.isPublicIpv4(address)
+      const socket = isMove ? session.route.endpoint.socket : main.socket
+      session.tryRoute({ kind: 'udp', endpoint: { ...main, socket } }, now)
     }
   }
 
@@ -396,7 +438,8 @@ export class Traversal {
   #begin(pursuit: Pursuit, now: Instant): void {
     const plan = this.#plan(pursuit)
     if (plan === undefined || pursuit.session.path !== 'relayed') return
-    if (!pursuit.attempts.take(1, now) || !this.#attempts.take(1, now)) return
+    if (!pursuit.attempts.take(1, now)) return
+    if (!this.#attempts.take(pursuit.ownAttempts, now)) return
     this.#timers.clear(`grace ${pursuit.session.peer}`)
     const { session } = pursuit
     // What the remote makes of our aims follows from what it knows of us.
@@ -415,7 +458,7 @@ export class Traversal {
 
   #retry(pursuit: Pursuit, now: Instant): void {
     this.#scheduleRetry(pursuit, now, pursuit.retries + 1)
-    if (pursuit.session.state !== 'up') return
+    if (!isAwake(pursuit)) return
     this.#tell(pursuit, now)
     this.#probe(pursuit, pursuit.addresses, now)
     if (pursuit.attempt === undefined) pursuit.graceFrom = now
@@ -467,7 +510,10 @@ export class Traversal {
       forecast: (now, done) => host.forecast(now, done),
       targets: (peer) => this.#pursuits.get(peer)?.addresses.filter(Candidates.isPublicIpv4) ?? [],
       isWitnessed: (peer, at, now) => this.#witnesses.sees(peer, at, now),
-      takeUnwitnessed: (now) => this.#candidates.take(1, now),
+      takeUnwitnessed: (peer, now) => {
+        const own = this.#pursuits.get(peer)?.ownCandidates
+        return own !== undefined && this.#candidates.take(own, now)
+      },
       takeTurn: (peer) => this.#turns.take(peer),
       releaseTurn: (peer, now) => {
         const next = this.#turns.release(peer)
@@ -484,6 +530,11 @@ export class Traversal {
       count: (name, by) => this.#count(name, by),
     }
   }
+}
+
+/** Nothing is done for a session that is lost or that nobody needs. */
+function isAwake({ session }: Pursuit): boolean {
+  return session.state === 'up' && !session.isDormant
 }
 
 function isEqual(a: Uint8Array, b: Uint8Array): boolean {

@@ -25,10 +25,11 @@ const WORD_KEPT_MS = 60_000
 /** Above any round trip worth punching over. */
 const ANSWER_MS = 3_000
 const QUESTIONS_MAX = 512
-const ANSWERS_PER_S = 16
-const ANSWERS_BURST = 64
-const ANSWERS_PER_PEER_S = 0.5
-const ANSWERS_PER_PEER_BURST = 8
+/** No guess at where a peer is gets far with as many, and honest attempts together need fewer. */
+const ANSWERS_PER_S = 64
+const ANSWERS_BURST = 256
+const ANSWERS_PER_PEER_S = 8
+const ANSWERS_PER_PEER_BURST = 64
 const ASKERS_MAX = 512
 
 interface Question {

@@ -13,6 +13,8 @@ export interface KnownPeer {
   readonly via: Set<PeerId>
   /** The neighbour that first told of it; undefined once it was met, or when the app named it. */
   teller: PeerId | undefined
+  /** The app named it, or where it is. */
+  isNamed: boolean
   /** Named by the app or met in an earlier run: tried for ever, more and more rarely. */
   isKept: boolean
   failures: number
@@ -91,6 +93,7 @@ export class KnownPeers {
       addresses: [],
       via: new Set(),
       teller,
+      isNamed: false,
       isKept: false,
       failures: 0,
       dialAt: undefined,

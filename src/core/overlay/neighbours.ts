@@ -107,6 +107,7 @@ export class Neighbours {
     }
     const known = this.#known.ensure(bootstrap.peer)
     if (known === undefined || bootstrap.peer === this.#self) return
+    known.isNamed = true
     known.isKept = true
     this.#known.addAddresses(known, bootstrap.addresses)
     this.#retry(known, now, 'bootstrap')
@@ -185,6 +186,11 @@ export class Neighbours {
     if (this.#host.isDialing(known.peer)) this.#dial(known, RELAYS_PER_DIAL, now)
   }
 
+  /** Whether the app named it, or where it is. */
+  isNamed(peer: PeerId): boolean {
+    return this.#known.get(peer)?.isNamed === true
+  }
+
   /** Routes to a peer through our neighbours, best first. */
   relaysTo(peer: PeerId): Route[] {
     const known = this.#known.get(peer)
@@ -219,6 +225,7 @@ export class Neighbours {
     const address = this.#anonymous.get(key)
     const known = address && this.#known.ensure(peer)
     if (address === undefined || known === undefined) return
+    known.isNamed = true
     known.isKept = true
     this.#known.addAddresses(known, [address])
   }

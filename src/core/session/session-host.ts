@@ -11,6 +11,8 @@ export type SessionEvent =
   | { readonly type: 'relay'; readonly frame: SessionFrame }
   | { readonly type: 'lost' }
   | { readonly type: 'back' }
+  /** A dormant session is about to be used. */
+  | { readonly type: 'woke' }
   /** Another path carries the data, or a path was proved or given up. */
   | { readonly type: 'path' }
   /** The remote should have answered by now: look for it by other ways too. */

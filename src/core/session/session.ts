@@ -219,6 +219,11 @@ export class Session implements SessionPort {
     const path = this.#steering.active
     if (this.#state !== 'up' || path === undefined) return false
     this.#transport.pushFrame(path.number, frame)
+    // What is relayed is not repeated: a way that ended while nobody used it has to show.
+    if (this.#liveness.isDormant) {
+      this.#transport.ping()
+      this.#hasSpoken = true
+    }
     this.#host.touch(this)
     return true
   }
@@ -276,7 +281,7 @@ export class Session implements SessionPort {
     // The remote is there again: what it misses need not wait for a timeout that has grown.
     if (this.#transport.ptoCount >= WAKE_PTOS) this.#transport.wake()
     if (reception === 'data') {
-      this.#usedAt = now
+      this.#used(now)
       this.#liveness.heardData(now)
     }
     this.#steering.heard(path, reception, opened.number, now)
@@ -351,7 +356,9 @@ export class Session implements SessionPort {
 
   #used(now: Instant): void {
     this.#usedAt = now
+    if (!this.#liveness.isDormant) return
     this.#liveness.rouse(now)
+    this.#host.event(this, { type: 'woke' }, now)
   }
 
   #speak(): void {

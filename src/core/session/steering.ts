@@ -118,9 +118,13 @@ export class Steering {
   heardFrom(route: Route, bytes: number, now: Instant): SessionPath | undefined {
     const path = this.#pathFor(route, 'heard', now)
     if (path === undefined) return undefined
+    const isFirst = path.receivedBytes === 0
     path.receivedBytes += bytes
     path.lastReceivedAt = now
-    if (!path.isProved && path.probesLeft === 0) this.#paths.startProbing(path, now)
+    if (path.isProved) return path
+    if (path.probesLeft === 0) this.#paths.startProbing(path, now)
+    // The way is open by what is heard on it: no waiting for the next probe (RFC 8445 §7.3.1.4).
+    else if (isFirst) path.dueAt = now
     return path
   }
 
@@ -315,7 +319,8 @@ export class Steering {
 
   /**
    * Goes where the newest datagram came from, once that path is proved. The responder does so unless
-   * a better path still speaks; the initiator, when its own is quiet. Asked again when the path is
+   * a better path still speaks; the initiator, when its own is quiet or the responder chose another of
+   * the same kind. Asked again when the path is
    * proved: a remote that moved may have nothing more to send.
    */
   #follow(now: Instant): void {
@@ -333,9 +338,16 @@ export class Steering {
       if (isQuiet && this.#transport.owedSince === undefined) this.#transport.ping()
       return
     }
-    if (!isQuiet && (isLesser || (this.#isInitiator && !outranks(path, active)))) return
+    const isOurChoice = this.#isInitiator && !outranks(path, active) && !this.#isSettled(now)
+    if (!isQuiet && (isLesser || isOurChoice)) return
     this.#activate(path, now)
     if (isQuiet && !outranks(path, active)) this.#leave(active, now)
+  }
+
+  /** Had the responder come after us, it would be here. */
+  #isSettled(now: Instant): boolean {
+    const at = this.#paths.active?.activatedAt ?? now
+    return at < now - 2 * this.#transport.rttMs() - QUIET_MS
   }
 
   #isQuiet(now: Instant): boolean {
@@ -373,8 +385,8 @@ export class Steering {
     path.probesLeft = 0
     path.dueAt = undefined
     this.#transport.setActivePath(path.number)
-    // The responder follows what is said, and there may be nothing else to say.
-    if (this.#isInitiator && former !== undefined) this.#transport.ping()
+    // The other side follows what is said, and there may be nothing else to say.
+    if ((this.#isInitiator || former?.isRetired) && former !== undefined) this.#transport.ping()
     this.#report({ type: 'path' }, now)
   }
 

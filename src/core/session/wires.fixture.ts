@@ -147,12 +147,12 @@ export class Wires {
     return this.timeline.now as Instant
   }
 
-  /** A wire between two addresses of the given hosts. */
-  straight(hostA: string, hostB: string, options: LinkOptions): Wire {
-    const to = (host: string): Endpoint => ({ kind: 'udp', socket: 0, host, port: 1000 })
+  /** A wire between two addresses of the given hosts, and which socket each end uses for it. */
+  straight(hostA: string, hostB: string, options: LinkOptions, sockets = [0, 0]): Wire {
+    const to = (host: string, socket = 0): Endpoint => ({ kind: 'udp', socket, host, port: 1000 })
     const routes = [
-      { kind: 'udp', endpoint: to(hostB) },
-      { kind: 'udp', endpoint: to(hostA) },
+      { kind: 'udp', endpoint: to(hostB, sockets[0]) },
+      { kind: 'udp', endpoint: to(hostA, sockets[1]) },
     ] as const
     return this.#add(routes, options)
   }
