@@ -100,7 +100,10 @@ test(
     assert.equal(await hub.interrupt(), 0)
     const gone = new Program(t, MAIN, args, home)
     assert.equal(await gone.exit(), 2, gone.output)
-    assert.match(gone.lines.join('\n'), /No answer [\s\S]*to 1 peer: \w{8} at 127\.0\.0\.1:\d+/)
+    assert.match(
+      gone.lines.join('\n'),
+      /only this machine itself can be met, and nobody answered there\.\n[\s\S]*Asked in vain: \w{8} at 127\.0\.0\.1:\d+\n/,
+    )
     assert.equal(first.errors + again.errors + gone.errors, '')
   },
 )

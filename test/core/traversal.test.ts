@@ -157,6 +157,22 @@ test('a vector learned late changes the strategy at once', () => {
   assert.equal(pair.a.traversal.natOf(pair.b.peer)?.allocation, 'sequential', 'the remote knows')
 })
 
+test('no birthday is bet on a mapping that is not known yet, until the first retry', () => {
+  const unknown = { mapping: 'unknown', filtering: 'unknown', allocation: 'unknown' } as const
+  const pair = pairUp('no bet', { ...SITES.apdf, vector: unknown }, SITES.random)
+  const knocked = () => pair.ab.knocked + pair.ba.knocked
+  pair.line.run(4_900)
+  assert.equal(knocked(), 0, 'knocks before it')
+  const isDirect = () => pair.ab.path === 'direct' && pair.ba.path === 'direct'
+  assert.ok(pair.line.run(9_000, isDirect), 'direct after it')
+  const known = pairUp('a bet', { ...SITES.apdf, vector: unknown }, SITES.random)
+  known.line.run(1_000)
+  known.a.vector = { ...known.a.vector, mapping: 'endpoint-independent' }
+  known.a.traversal.selfChanged(known.line.now)
+  known.line.run(20)
+  assert.ok(known.ab.knocked + known.ba.knocked > 0, 'at once when it is known')
+})
+
 test('changes are told at most every 200 ms, and not twice', () => {
   const pair = pairUp('debounce', SITES.apdf, SITES.random)
   const told = () => pair.ab.messages.filter(({ type }) => type === 'candidates').length

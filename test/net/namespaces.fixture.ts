@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { type ExecFileSyncOptions, execFileSync } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import type { TestContext } from 'node:test'
 import { undoAfter } from './undo.fixture.ts'
@@ -8,6 +8,8 @@ import { undoAfter } from './undo.fixture.ts'
  * interface, route or rule in the machine's own network, and all of it goes with the test. What a test
  * that was killed left behind goes when the next one starts.
  */
+
+let commands = 0
 
 /** Where iproute2 keeps the names of namespaces. */
 const FOLDER = '/run/netns'
@@ -53,7 +55,7 @@ export class Host {
   /** Writes a setting of the kernel that is the namespace's own, as `net/ipv4/ip_forward`. */
   setting(path: string, value: string): void {
     const [file = '', ...words] = this.prefix
-    execFileSync(file, [...words, 'sh', '-c', `echo ${value} > /proc/sys/${path}`])
+    execute(file, [...words, 'sh', '-c', `echo ${value} > /proc/sys/${path}`])
   }
 
   /** Several such settings at once. */
@@ -65,13 +67,13 @@ export class Host {
   /** Several commands of `ip`, there, each a line. */
   batch(lines: readonly string[]): void {
     const input = lines.join('\n')
-    execFileSync('ip', ['-n', this.#namespace, '-batch', '-'], { input })
+    execute('ip', ['-n', this.#namespace, '-batch', '-'], { input })
   }
 
   /** Runs a command there and waits for it: what it printed. */
   run(command: readonly string[], input = ''): string {
     const [file = '', ...words] = [...this.prefix, ...command]
-    return execFileSync(file, words, { input, encoding: 'utf8' })
+    return execute(file, words, { input })
   }
 
   /** A cable to another host: each end has its interface name and, unless empty, an address. */
@@ -125,6 +127,11 @@ export function routed(t: TestContext, hosts: readonly Host[]): Host {
 
 let counter = 0
 
+/** Programmes that this process has run so far to make and configure hosts: what a lab costs. */
+export function commandsRun(): number {
+  return commands
+}
+
 /**
  * Deletes the namespaces of processes that are gone: only a signal that cannot be caught leaves any.
  * Those with our own pid are of one that had it before us.
@@ -154,5 +161,14 @@ function prefix(): string {
 }
 
 function ip(...words: string[]): void {
-  execFileSync('ip', words, { stdio: ['ignore', 'ignore', 'pipe'] })
+  execute('ip', words, { stdio: ['ignore', 'ignore', 'pipe'] })
+}
+
+function execute(
+  file: string,
+  words: readonly string[],
+  options: ExecFileSyncOptions = {},
+): string {
+  commands++
+  return execFileSync(file, words, { ...options, encoding: 'utf8' })
 }

@@ -49,14 +49,23 @@ export interface Echoes {
 /** For 3 s, for what does not come before that does not come: the machine may be busy for seconds. */
 const TRIES = 25
 const TRY_MS = 120
+/** For what comes, sooner or later: as long as that again, and again. */
+const PATIENT_TRIES = 100
 /** How late an answer after silence may be. */
-const LATE_MS = 1_000
+const LATE_MS = 1_500
 const MANY = 256
 const BATCH = 64
 const IN_ORDER = 6
 const ECHOES = 250
-const ECHO_MS = 1_000
+/** Only what is lost takes so long, unless the machine is busy. */
+const ECHO_MS = 3_000
+/** On a busy machine the fastest of many echoes may still be late: so many more are asked for. */
+const QUICK_TRIES = 200
+const QUICK_GAP_MS = 20
+/** At least; then until the other was heard, so many times more, or given up. */
 const GREETINGS = 10
+const GREETINGS_AFTER = 8
+const GREETINGS_MAX = 50
 const GREETING_MS = 60
 
 class Probe {
@@ -161,7 +170,7 @@ async function obey(command: string, fields: Readonly<Record<string, never>>): P
     case 'silence':
       return silence(fields['afterMs'] ?? 0)
     case 'echoes':
-      return echoes()
+      return echoes(fields['quickMs'] ?? 0)
     case 'open':
       return open(fields['port'])
     case 'seen':
@@ -179,7 +188,7 @@ async function survey(): Promise<Survey> {
   const speaksTcp = canConnect(first as Mapped)
   const inOrder = []
   for (let i = 0; i < IN_ORDER; i++) {
-    inOrder.push(await sighting([first as Mapped]))
+    inOrder.push(await sighting([first as Mapped], i === 0 ? TRIES : PATIENT_TRIES))
     if (inOrder[0]?.mapped[0] === null) return { ...NOTHING, speaksTcp: await speaksTcp }
   }
   const one = await sighting([first, second, third, fourth] as Mapped[])
@@ -198,10 +207,10 @@ async function surveyMany(): Promise<Sighting[]> {
 }
 
 /** The socket stays open, so that no other gets its port. */
-async function sighting(places: readonly Mapped[]): Promise<Sighting> {
+async function sighting(places: readonly Mapped[], tries = PATIENT_TRIES): Promise<Sighting> {
   const probe = await Probe.open()
   const mapped = []
-  for (const place of places) mapped.push(await probe.ask(place))
+  for (const place of places) mapped.push(await probe.ask(place, 'same', tries))
   return { localPort: probe.localPort, mapped }
 }
 
@@ -242,23 +251,32 @@ async function silence(afterMs: number): Promise<Silence> {
   return { afterMs, heardSame, heardHost }
 }
 
-/** Many questions at a steady pace, each asked once. */
-async function echoes(): Promise<Echoes> {
+/**
+ * Many questions at a steady pace, each asked once. Then one at a time, which count for the time only,
+ * until one echo was quick.
+ */
+async function echoes(quickMs: number): Promise<Echoes> {
   const probe = await Probe.open()
   if ((await probe.ask(oneA as Mapped)) === null)
     return { sent: ECHOES, heard: 0, fastestMs: ECHO_MS }
-  const times: number[] = []
-  const waiting: Promise<void>[] = []
-  for (let i = 0; i < ECHOES; i++) {
+  let fastestMs = ECHO_MS
+  const echo = async () => {
     const startedAt = performance.now()
-    const echo = probe.ask(oneA as Mapped, 'same', 1, ECHO_MS).then((mapped) => {
-      if (mapped !== null) times.push(performance.now() - startedAt)
-    })
-    waiting.push(echo)
+    const mapped = await probe.ask(oneA as Mapped, 'same', 1, ECHO_MS)
+    if (mapped !== null) fastestMs = Math.min(fastestMs, performance.now() - startedAt)
+    return mapped !== null
+  }
+  const waiting: Promise<boolean>[] = []
+  for (let i = 0; i < ECHOES; i++) {
+    waiting.push(echo())
     if (i % 4 === 3) await sleep(8)
   }
-  await Promise.all(waiting)
-  return { sent: ECHOES, heard: times.length, fastestMs: Math.min(ECHO_MS, ...times) }
+  const heard = (await Promise.all(waiting)).filter(Boolean).length
+  for (let i = 0; i < QUICK_TRIES && fastestMs > quickMs; i++) {
+    await sleep(QUICK_GAP_MS)
+    await echo()
+  }
+  return { sent: ECHOES, heard, fastestMs }
 }
 
 async function open(port: number | undefined) {
@@ -267,13 +285,17 @@ async function open(port: number | undefined) {
   return { socket: opened.push(probe) - 1, localPort: probe.localPort, mapped }
 }
 
-/** For a while, also after it heard: the other side may not have. */
+/** Also after it heard: the other side may not have. */
 async function greet(probe: Probe | undefined, to: Mapped | undefined): Promise<Mapped[]> {
-  for (let i = 0; i < GREETINGS; i++) {
+  const heard = probe?.greetedFrom ?? []
+  let after = 0
+  for (let i = 0; i < GREETINGS_MAX; i++) {
+    if (i >= GREETINGS && after >= GREETINGS_AFTER) break
+    if (heard.length > 0) after++
     if (to !== undefined) probe?.greet(to)
     await sleep(GREETING_MS)
   }
-  return probe?.greetedFrom ?? []
+  return heard
 }
 
 async function canConnect({ host, port }: Mapped): Promise<boolean> {

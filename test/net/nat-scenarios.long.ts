@@ -10,7 +10,7 @@ import { FAULTS, Flow, pathsOf, SENDERS, Trial, untilPath } from './nat-scenario
 
 /** The suite's scenarios often enough to hold them to their numbers: a quarter of an hour. */
 const LIMIT = { timeout: 60 * 60_000, skip: namespacesMissing }
-const HELPERS = 4
+const PUBLIC_PEERS = 4
 const TRIES = Number(process.env['LATICA_TRIES'] ?? 20)
 const SEARCHES = Number(process.env['LATICA_TRIES'] ?? 50)
 const DIRECT_WITHIN_MS = 8_000
@@ -86,7 +86,7 @@ describe('behind NATs of the kernel, often', { concurrency: 3 }, () => {
       t.diagnostic(`silences\n${table(['silence', 'messages', 'p50 ms', 'p95', 'max'], rows)}`)
       const costRows = [
         ['one session', ...hourly('between')],
-        [`one peer with ${2 * PAIRS_PER_PLACE + HELPERS - 1} sessions`, ...hourly('first')],
+        [`one peer with ${2 * PAIRS_PER_PLACE + PUBLIC_PEERS - 1} sessions`, ...hourly('first')],
       ]
       t.diagnostic(
         `an idle hour, both directions, IP headers included\n${table(['of', 'datagrams', 'bytes'], costRows)}`,
@@ -130,7 +130,7 @@ describe('behind NATs of the kernel, often', { concurrency: 3 }, () => {
 
 async function opened(t: TestContext): Promise<MeetingPlace> {
   const place = new MeetingPlace(t)
-  await place.open(HELPERS)
+  await place.open(PUBLIC_PEERS)
   return place
 }
 

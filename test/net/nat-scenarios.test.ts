@@ -20,7 +20,7 @@ import type { Process } from './process.fixture.ts'
  * internet of its own, so that those who meet in one are strangers to all others.
  */
 const LIMIT = { timeout: 120_000, skip: namespacesMissing }
-const HELPERS = 4
+const PUBLIC_PEERS = 4
 const DIRECT_WITHIN_MS = 8_000
 const REACHED_WITHIN_MS = 5_000
 /** A pair that is to stay relayed is watched this long: past the first time that it tries again. */
@@ -160,7 +160,7 @@ describe('behind NATs of the kernel', { concurrency: true }, () => {
 
 async function opened(t: TestContext): Promise<MeetingPlace> {
   const place = new MeetingPlace(t)
-  await place.open(HELPERS)
+  await place.open(PUBLIC_PEERS)
   return place
 }
 

@@ -1,5 +1,4 @@
 import { TimerQueue } from '../collections/timer-queue.ts'
-import { TokenBucket } from '../collections/token-bucket.ts'
 import type { Random } from '../crypto.ts'
 import type { Deadline, Instant, LocalAddress, NatVector, PeerId } from '../io.ts'
 import { isSameRoute, type Route } from '../session/route.ts'
@@ -8,11 +7,13 @@ import { isBelievableAim } from './believable-aim.ts'
 import { Candidates } from './candidates.ts'
 import type { Forecast } from './foresight.ts'
 import { KeptSockets } from './kept-sockets.ts'
-import { encodeNatMessage, type NatMessage } from './messages.ts'
+import type { NatMessage } from './messages.ts'
+import { isAwake, newPursuit, type Pursuit } from './pursuit.ts'
 import type { ScratchSockets } from './scratch-sockets.ts'
 import { SharedBudget } from './shared-budget.ts'
 import { SprayBudget } from './spray-budget.ts'
 import { effectiveVector, type Strategy, strategy } from './strategy.ts'
+import { isEqual, Telling, type TellingHost } from './telling.ts'
 import type { TraversalSession } from './traversal-session.ts'
 import { Turns } from './turns.ts'
 import { encodeVector } from './vector.ts'
@@ -24,10 +25,7 @@ import { Witnesses } from './witnesses.ts'
  * sent where and how much of it; proving and choosing paths is the session's business, finding out what
  * we are behind the survey's.
  */
-export interface TraversalHost {
-  nat(): NatVector
-  /** Our own addresses that a remote may try. */
-  candidates(): readonly LocalAddress[]
+export interface TraversalHost extends TellingHost {
   hasIpv6(): boolean
   sessions(): Iterable<TraversalSession>
   sessionOf(peer: PeerId): TraversalSession | undefined
@@ -38,29 +36,8 @@ export interface TraversalHost {
   forecast(now: Instant, done: (forecast: Forecast | undefined, now: Instant) => void): void
 }
 
-interface Pursuit {
-  readonly session: TraversalSession
-  theirs: NatVector | undefined
-  addresses: readonly LocalAddress[]
-  told: Uint8Array | undefined
-  toldAt: Instant | undefined
-  isRelayed: boolean
-  /** From then on probing alone has its time. */
-  graceFrom: Instant
-  retries: number
-  standbys: number
-  attempt: Attempt | undefined
-  early: { readonly aim: Aim; readonly at: Instant } | undefined
-  readonly attempts: TokenBucket
-  readonly aims: TokenBucket
-  /** Its own parts of what all share. */
-  readonly ownAttempts: TokenBucket
-  readonly ownCandidates: TokenBucket
-}
-
 type Timer = 'tell' | 'retry' | 'grace' | 'attempt' | 'standby'
 
-const TELL_GAP_MS = 200
 const GRACE_MIN_MS = 150
 const GRACE_MAX_MS = 1_000
 const GRACE_RTTS = 3
@@ -85,9 +62,6 @@ const ALL_CANDIDATES = {
   reserveBurst: 2_048,
   reservePerSecond: 16,
 }
-/** The schedule's retries, and the changes of a peer that is just finding out what it is behind. */
-const ATTEMPTS_BURST = 8
-const ATTEMPTS_PER_S = 0.1
 /** Guess: a network of 64 meets at once. Beside that one for each remote, and again with every retry. */
 const ALL_ATTEMPTS = {
   burst: 64,
@@ -97,15 +71,13 @@ const ALL_ATTEMPTS = {
   reserveBurst: 128,
   reservePerSecond: 4,
 }
-/** Three rounds of two, and a spare pair. */
-const AIMS_BURST = 8
-const AIMS_PER_S = 0.5
 
 export class Traversal {
   readonly #host: TraversalHost
   readonly #scratch: ScratchSockets
   readonly #budget: SprayBudget
   readonly #witnesses: Witnesses
+  readonly #telling: Telling
   readonly #attemptHost: AttemptHost
   readonly #turns = new Turns()
   readonly #timers = new TimerQueue<string>()
@@ -126,6 +98,7 @@ export class Traversal {
     this.#kept = new KeptSockets(scratch)
     this.#budget = new SprayBudget(now)
     this.#witnesses = new Witnesses(host, now)
+    this.#telling = new Telling(host)
     this.#candidates = new SharedBudget(ALL_CANDIDATES, now)
     this.#attempts = new SharedBudget(ALL_ATTEMPTS, now)
     this.#attemptHost = this.#makeAttemptHost(random)
@@ -145,26 +118,11 @@ export class Traversal {
     let pursuit = this.#pursuits.get(session.peer)
     if (pursuit?.session !== session) {
       if (pursuit !== undefined) this.sessionGone(pursuit.session, now)
-      pursuit = {
-        session,
-        theirs: undefined,
-        addresses: [],
-        told: undefined,
-        toldAt: undefined,
-        isRelayed: false,
-        graceFrom: now,
-        retries: 0,
-        standbys: 0,
-        attempt: undefined,
-        early: undefined,
-        attempts: new TokenBucket(ATTEMPTS_PER_S, ATTEMPTS_BURST, now),
-        aims: new TokenBucket(AIMS_PER_S, AIMS_BURST, now),
-        ownAttempts: this.#attempts.part(now),
-        ownCandidates: this.#candidates.part(now),
-      }
+      const shared = { attempts: this.#attempts, candidates: this.#candidates }
+      pursuit = newPursuit(session, shared, now)
       this.#pursuits.set(session.peer, pursuit)
     }
-    this.#tell(pursuit, now)
+    this.#telling.tell(pursuit, now)
     if (session.path === 'relayed') this.#becameRelayed(pursuit, now)
     else if (pursuit.isRelayed) this.#stop(pursuit, now, true)
   }
@@ -186,7 +144,7 @@ export class Traversal {
     } else if (pursuit.isRelayed) {
       this.#set(pursuit, 'standby', (now + STANDBY_FIRST_MS) as Instant)
     } else {
-      this.#tell(pursuit, now)
+      this.#telling.tell(pursuit, now)
       this.#becameRelayed(pursuit, now)
     }
   }
@@ -223,9 +181,7 @@ export class Traversal {
   /** Tells a remote of one more address of ours, at which it is to write to the socket we use. */
   tellAlso(peer: PeerId, address: LocalAddress, now: Instant): void {
     const pursuit = this.#pursuits.get(peer)
-    if (pursuit === undefined) return
-    pursuit.toldAt = now
-    pursuit.session.sendMessage(this.#candidatesMessage([address]))
+    if (pursuit !== undefined) this.#telling.tellAlso(pursuit, address, now)
   }
 
   message(session: TraversalSession, message: NatMessage, now: Instant): void {
@@ -319,28 +275,10 @@ export class Traversal {
     }
   }
 
-  #tell(pursuit: Pursuit, now: Instant, bytes = this.#candidatesMessage()): void {
-    pursuit.told = bytes
-    pursuit.toldAt = now
-    pursuit.session.sendMessage(bytes)
-  }
-
   /** Unless the remote knows already; not before some time after the last. */
   #tellSoon(pursuit: Pursuit, now: Instant): void {
-    const nextAt = (pursuit.toldAt ?? -TELL_GAP_MS) + TELL_GAP_MS
-    if (now < nextAt) return this.#set(pursuit, 'tell', nextAt as Instant)
-    this.#tellChanged(pursuit, now)
-  }
-
-  #tellChanged(pursuit: Pursuit, now: Instant): void {
-    const bytes = this.#candidatesMessage()
-    if (pursuit.told === undefined || !isEqual(pursuit.told, bytes)) this.#tell(pursuit, now, bytes)
-  }
-
-  #candidatesMessage(also: readonly LocalAddress[] = []): Uint8Array {
-    const nat = this.#host.nat()
-    const addresses = Candidates.told([...also, ...this.#host.candidates()], nat)
-    return encodeNatMessage({ type: 'candidates', nat: effectiveVector(nat), addresses })
+    const at = this.#telling.tellSoon(pursuit, now)
+    if (at !== undefined) this.#set(pursuit, 'tell', at)
   }
 
   #onCandidates(
@@ -421,7 +359,11 @@ export class Traversal {
 
   #plan(pursuit: Pursuit): Strategy | undefined {
     if (pursuit.theirs === undefined) return undefined
-    const plan = strategy(effectiveVector(this.#host.nat()), pursuit.theirs)
+    const ours = this.#host.nat()
+    const plan = strategy(effectiveVector(ours), pursuit.theirs)
+    // A mapping that is not known yet soon will be: until then hundreds of ports are not bet on it.
+    const isGuess = ours.mapping === 'unknown' || pursuit.theirs.mapping === 'unknown'
+    if (plan.name === 'birthday' && isGuess && pursuit.retries === 0) return undefined
     return ATTEMPTED.has(plan.ours) ? plan : undefined
   }
 
@@ -443,7 +385,7 @@ export class Traversal {
     this.#timers.clear(`grace ${pursuit.session.peer}`)
     const { session } = pursuit
     // What the remote makes of our aims follows from what it knows of us.
-    this.#tellChanged(pursuit, now)
+    this.#telling.tellChanged(pursuit, now)
     const attempt = new Attempt(plan, session, this.#attemptHost, now)
     pursuit.attempt = attempt
     attempt.begin(now)
@@ -459,7 +401,7 @@ export class Traversal {
   #retry(pursuit: Pursuit, now: Instant): void {
     this.#scheduleRetry(pursuit, now, pursuit.retries + 1)
     if (!isAwake(pursuit)) return
-    this.#tell(pursuit, now)
+    this.#telling.tell(pursuit, now)
     this.#probe(pursuit, pursuit.addresses, now)
     if (pursuit.attempt === undefined) pursuit.graceFrom = now
     this.#pursue(pursuit, now)
@@ -530,13 +472,4 @@ export class Traversal {
       count: (name, by) => this.#count(name, by),
     }
   }
-}
-
-/** Nothing is done for a session that is lost or that nobody needs. */
-function isAwake({ session }: Pursuit): boolean {
-  return session.state === 'up' && !session.isDormant
-}
-
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i])
 }
