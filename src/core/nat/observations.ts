@@ -22,6 +22,7 @@ interface Observation {
   /** Where we see the reporter; two reporters at one host are one witness. */
   readonly reporterHost: string
   readonly isFromOutside: boolean
+  readonly family: 4 | 6
   readonly address: LocalAddress
 }
 
@@ -32,43 +33,49 @@ export interface OutsideReport {
   readonly address: LocalAddress
 }
 
+/** What follows from the reports: asked for several times after each, and the sum of all. */
+interface Conclusions {
+  readonly addresses: readonly LocalAddress[]
+  readonly hosts: readonly LocalAddress[]
+  readonly outside: readonly OutsideReport[]
+}
+
 export class Observations {
   readonly #byReporter = new BoundedMap<string, Observation>(2 * REPORTERS_MAX)
+  #conclusions: Conclusions | undefined
 
   /** `reporterHost` is undefined when the reporter is reached through others. */
   report(reporter: PeerId, reporterHost: string | undefined, address: LocalAddress): void {
     const { host, port } = address
     const isFromOutside = reporterHost !== undefined && classifyHost(reporterHost) === 'global'
-    this.#byReporter.set(`${familyOf(address)}${reporter}`, {
+    const family = host.includes(':') ? 6 : 4
+    this.#byReporter.set(`${family}${reporter}`, {
       reporter,
       reporterHost: reporterHost ?? reporter,
       isFromOutside,
+      family,
       address: { host, port },
     })
+    this.#conclusions = undefined
   }
 
   forget(reporter: PeerId): void {
-    for (const family of [4, 6]) this.#byReporter.delete(`${family}${reporter}`)
+    for (const family of [4, 6]) this.#delete(`${family}${reporter}`)
   }
 
   /** The main IPv4 socket has another mapping: what was seen before is of the one that ended. */
   forgetIpv4(): void {
-    for (const key of [...this.#byReporter.keys()]) {
-      if (key.startsWith('4')) this.#byReporter.delete(key)
-    }
+    for (const key of [...this.#byReporter.keys()]) if (key.startsWith('4')) this.#delete(key)
   }
 
   /** Our own network changed: what was seen before says nothing. */
   clear(): void {
-    for (const key of [...this.#byReporter.keys()]) this.#byReporter.delete(key)
+    for (const key of [...this.#byReporter.keys()]) this.#delete(key)
   }
 
   /** Addresses that a quorum agrees on, both families, most often reported first. */
   addresses(): readonly LocalAddress[] {
-    return [...this.#agreed(4, keyOf), ...this.#agreed(6, keyOf)]
-      .sort((a, b) => b.count - a.count)
-      .slice(0, ADDRESSES_MAX)
-      .map((vote) => vote.address)
+    return this.#concluded().addresses
   }
 
   /**
@@ -76,44 +83,68 @@ export class Observations {
    * NAT with endpoint-dependent mappings shows every remote another port of the same host.
    */
   hosts(): readonly LocalAddress[] {
-    if (this.outsideReports().length === 0) return []
-    return this.#agreed(4, (address) => address.host)
-      .slice(0, ADDRESSES_MAX)
-      .map((vote) => vote.address)
+    return this.#concluded().hosts
   }
 
   outsideReports(): readonly OutsideReport[] {
-    return this.#of(4).filter((observation) => observation.isFromOutside)
+    return this.#concluded().outside
+  }
+
+  #delete(key: string): void {
+    if (this.#byReporter.delete(key)) this.#conclusions = undefined
+  }
+
+  #concluded(): Conclusions {
+    this.#conclusions ??= this.#conclude()
+    return this.#conclusions
+  }
+
+  #conclude(): Conclusions {
+    const ipv4 = this.#of(4)
+    const outside = ipv4.filter((observation) => observation.isFromOutside)
+    const addresses = [...agreed(ipv4, keyOf), ...agreed(this.#of(6), keyOf)]
+      .sort((a, b) => b.count - a.count)
+      .slice(0, ADDRESSES_MAX)
+      .map((vote) => vote.address)
+    const hosts = outside.length === 0 ? [] : agreed(ipv4, (address) => address.host)
+    return {
+      addresses,
+      hosts: hosts.slice(0, ADDRESSES_MAX).map((vote) => vote.address),
+      outside,
+    }
   }
 
   #of(family: 4 | 6): readonly Observation[] {
-    const all = [...this.#byReporter.values()].filter(({ address }) => familyOf(address) === family)
+    const all = [...this.#byReporter.values()].filter((observation) => observation.family === family)
     const outside = all.filter((observation) => observation.isFromOutside)
     return outside.length > 0 ? outside : all
   }
-
-  #agreed(family: 4 | 6, key: (address: LocalAddress) => string) {
-    const observations = this.#of(family)
-    const isOneHost = new Set(observations.map((each) => each.reporterHost)).size <= 1
-    const votes = new Map<string, { address: LocalAddress; witnesses: Set<string> }>()
-    for (const { reporter, reporterHost, address } of observations) {
-      const vote = votes.get(key(address)) ?? { address, witnesses: new Set<string>() }
-      vote.address = address
-      vote.witnesses.add(isOneHost ? reporter : reporterHost)
-      votes.set(key(address), vote)
-    }
-    const witnesses = new Set([...votes.values()].flatMap((vote) => [...vote.witnesses])).size
-    const counts = [...votes.values()].map((vote) => vote.witnesses.size)
-    const least = Math.max(Math.min(QUORUM, witnesses), SHARE * Math.max(0, ...counts))
-    return [...votes.values()]
-      .map((vote) => ({ address: vote.address, count: vote.witnesses.size }))
-      .filter((vote) => vote.count >= least)
-      .sort((a, b) => b.count - a.count)
-  }
 }
 
-function familyOf(address: LocalAddress): 4 | 6 {
-  return address.host.includes(':') ? 6 : 4
+function agreed(
+  observations: readonly Observation[],
+  key: (address: LocalAddress) => string,
+): readonly { readonly address: LocalAddress; readonly count: number }[] {
+  const hosts = new Set(observations.map((each) => each.reporterHost))
+  const witnesses = new Set<string>()
+  const votes = new Map<string, { address: LocalAddress; readonly witnesses: Set<string> }>()
+  for (const { reporter, reporterHost, address } of observations) {
+    const name = key(address)
+    const witness = hosts.size <= 1 ? reporter : reporterHost
+    witnesses.add(witness)
+    const vote = votes.get(name)
+    if (vote === undefined) votes.set(name, { address, witnesses: new Set([witness]) })
+    else {
+      vote.address = address
+      vote.witnesses.add(witness)
+    }
+  }
+  const counts = [...votes.values()].map((vote) => vote.witnesses.size)
+  const least = Math.max(Math.min(QUORUM, witnesses.size), SHARE * Math.max(0, ...counts))
+  return [...votes.values()]
+    .map((vote) => ({ address: vote.address, count: vote.witnesses.size }))
+    .filter((vote) => vote.count >= least)
+    .sort((a, b) => b.count - a.count)
 }
 
 function keyOf(address: LocalAddress): string {
