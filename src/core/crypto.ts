@@ -13,6 +13,11 @@ export interface KeyPair {
 export interface Crypto {
   /** BLAKE2b (RFC 7693) of the concatenated parts; `size` 16–64 bytes; `key` 16–64 bytes. */
   hash(size: number, parts: readonly Uint8Array[], key?: Uint8Array): Uint8Array
+  /**
+   * SipHash-2-4: 8 bytes, a 16-byte key. Unforeseeable to whoever lacks the key, and cheap for many
+   * short inputs; too short to name anything for long.
+   */
+  shortHash(key: Uint8Array, input: Uint8Array): Uint8Array
   /** ChaCha20-Poly1305 (RFC 8439): 32-byte key, 12-byte nonce. Result: plain.length + 16. */
   seal(key: Uint8Array, nonce: Uint8Array, plain: Uint8Array, aad: Uint8Array): Uint8Array
   /** `header`, then `plain` sealed with the header as additional data: a datagram in one piece. */

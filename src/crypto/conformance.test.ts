@@ -48,6 +48,15 @@ test('both providers hash alike', () => {
   )
 })
 
+test('both providers hash briefly alike', () => {
+  fc.assert(
+    fc.property(bytes(16), anyBytes, (key, input) => {
+      assert.deepEqual(native.shortHash(key, input), wrappers.shortHash(key, input))
+    }),
+    run,
+  )
+})
+
 test('both providers derive, sign, verify and agree alike', () => {
   fc.assert(
     fc.property(bytes(32), bytes(32), anyBytes, (seed, other, message) => {

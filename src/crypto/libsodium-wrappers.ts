@@ -6,6 +6,7 @@ import {
   NONCE_BYTES,
   requireBytes,
   requireHashSizes,
+  SHORT_HASH_KEY_BYTES,
   SIGNATURE_BYTES,
   SIGNING_PRIVATE_KEY_BYTES,
   TAG_BYTES,
@@ -22,6 +23,10 @@ export async function libsodiumWrappers(): Promise<Crypto> {
       requireHashSizes(size, key)
       const only = parts.length === 1 ? parts[0] : undefined
       return sodium.crypto_generichash(size, only ?? concat(...parts), key ?? null)
+    },
+    shortHash(key, input) {
+      requireBytes('key', key, SHORT_HASH_KEY_BYTES)
+      return sodium.crypto_shorthash(input, key)
     },
     ...aead(),
     ...curves(),
@@ -62,7 +67,7 @@ function aead(): Pick<Crypto, Aead> {
   }
 }
 
-function curves(): Omit<Crypto, Aead | 'hash' | 'equal'> {
+function curves(): Omit<Crypto, Aead | 'hash' | 'shortHash' | 'equal'> {
   return {
     agreementKeyPair(secret) {
       requireBytes('secret', secret, KEY_BYTES)

@@ -2,6 +2,8 @@ import { UsageError } from '../core/errors.ts'
 
 /** The sizes of what a caller of the Crypto port hands in; what comes from remotes is not checked here. */
 export const KEY_BYTES = 32
+export const SHORT_HASH_KEY_BYTES = 16
+export const SHORT_HASH_BYTES = 8
 export const NONCE_BYTES = 12
 export const XNONCE_BYTES = 24
 export const TAG_BYTES = 16

@@ -5,6 +5,8 @@ import {
   NONCE_BYTES,
   requireBytes,
   requireHashSizes,
+  SHORT_HASH_BYTES,
+  SHORT_HASH_KEY_BYTES,
   SIGNATURE_BYTES,
   SIGNING_PRIVATE_KEY_BYTES,
   TAG_BYTES,
@@ -17,6 +19,7 @@ type Bytes = Uint8Array
 interface Sodium {
   crypto_generichash(digest: Bytes, input: Bytes, key?: Bytes): void
   crypto_generichash_batch(digest: Bytes, inputs: readonly Bytes[], key?: Bytes): void
+  crypto_shorthash(digest: Bytes, input: Bytes, key: Bytes): void
   crypto_aead_chacha20poly1305_ietf_encrypt: Encrypt
   crypto_aead_chacha20poly1305_ietf_decrypt: Decrypt
   crypto_aead_xchacha20poly1305_ietf_encrypt: Encrypt
@@ -55,6 +58,8 @@ type Aead = 'seal' | 'sealAfter' | 'open' | 'xseal' | 'xopen'
  */
 export function sodiumNative(): Crypto {
   const sodium: Sodium = createRequire(import.meta.url)('sodium-native')
+  // The addon writes here and a copy is given away: memory that it can reach costs more than the hash.
+  const short = new Uint8Array(SHORT_HASH_BYTES)
   return {
     hash(size, parts, key) {
       requireHashSizes(size, key)
@@ -63,6 +68,11 @@ export function sodiumNative(): Crypto {
       if (only === undefined) sodium.crypto_generichash_batch(digest, parts, key)
       else sodium.crypto_generichash(digest, only, key)
       return digest
+    },
+    shortHash(key, input) {
+      requireBytes('key', key, SHORT_HASH_KEY_BYTES)
+      sodium.crypto_shorthash(short, input, key)
+      return new Uint8Array(short)
     },
     ...aead(sodium),
     ...curves(sodium),
@@ -106,7 +116,7 @@ function aead(sodium: Sodium): Pick<Crypto, Aead> {
   }
 }
 
-function curves(sodium: Sodium): Omit<Crypto, Aead | 'hash' | 'equal'> {
+function curves(sodium: Sodium): Omit<Crypto, Aead | 'hash' | 'shortHash' | 'equal'> {
   return {
     agreementKeyPair(secret) {
       requireBytes('secret', secret, KEY_BYTES)

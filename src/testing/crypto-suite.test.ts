@@ -60,6 +60,21 @@ const FAULTY: Readonly<Record<string, Partial<Crypto>>> = {
       },
     } satisfies Partial<Crypto>
   })(),
+  'ignores the key of the short hash': {
+    shortHash: (_, input) => good.shortHash(new Uint8Array(16), input),
+  },
+  'cuts a long hash for the short one': {
+    shortHash: (key, input) => good.hash(16, [input], key).slice(0, 8),
+  },
+  'gives out one short hash again and again': (() => {
+    const buffer = new Uint8Array(8)
+    return {
+      shortHash: (key, input) => {
+        buffer.set(good.shortHash(key, input))
+        return buffer
+      },
+    } satisfies Partial<Crypto>
+  })(),
   'keeps the secret it was given': {
     agreementKeyPair: (secret) => ({ ...good.agreementKeyPair(secret), privateKey: secret }),
   },

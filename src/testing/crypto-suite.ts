@@ -53,6 +53,7 @@ interface Vectors {
     readonly key: string
     readonly keyed: readonly { readonly message: string; readonly digest: string }[]
   }
+  readonly sipHash: { readonly key: string; readonly hashes: readonly string[] }
   readonly conversion: {
     readonly seed: string
     readonly agreementPublicKey: string
@@ -75,6 +76,7 @@ export const CRYPTO_CHECKS: readonly CryptoCheck[] = [
   { title: 'low-order points are refused', run: checkLowOrder },
   { title: 'keys convert from Ed25519 to X25519 as in libsodium', run: checkConversion },
   { title: 'BLAKE2b meets RFC 7693', run: checkBlake2b },
+  { title: 'the short hash is SipHash-2-4', run: checkShortHash },
   { title: 'a hash of parts is the hash of the whole', run: checkHashParts },
   {
     title: 'ChaCha20-Poly1305 meets RFC 8439',
@@ -180,6 +182,12 @@ function checkBlake2b(crypto: Crypto): void {
   assert.equal(toHex(crypto.hash(32, digests)), selfTest)
 }
 
+function checkShortHash(crypto: Crypto): void {
+  const { key, hashes } = VECTORS.sipHash
+  for (const [length, hash] of hashes.entries())
+    assert.equal(toHex(crypto.shortHash(bytes(key), counting(length))), hash)
+}
+
 /** RFC 7693 appendix E: a Fibonacci generator, seeded with the length. */
 function selfTestBytes(length: number): Uint8Array {
   let a = Math.imul(0xdead4bad, length) >>> 0
@@ -257,6 +265,8 @@ function checkCallerFaults(crypto: Crypto): void {
     () => crypto.hash(15, []),
     () => crypto.hash(65, []),
     () => crypto.hash(32, [], counting(65)),
+    () => crypto.shortHash(counting(15), EMPTY),
+    () => crypto.shortHash(key, EMPTY),
     () => crypto.seal(counting(31), counting(12), EMPTY, EMPTY),
     () => crypto.seal(key, counting(24), EMPTY, EMPTY),
     () => crypto.sealAfter(counting(31), counting(12), EMPTY, EMPTY),
@@ -307,6 +317,9 @@ function checkOwnership(crypto: Crypto): void {
   const digest = crypto.hash(32, [plain])
   crypto.hash(32, [aad])
   assert.equal(toHex(digest), toHex(crypto.hash(32, [plain])))
+  const short = crypto.shortHash(counting(16), plain)
+  crypto.shortHash(counting(16), aad)
+  assert.equal(toHex(short), toHex(crypto.shortHash(counting(16), plain)))
 }
 
 function bytes(text: string): Uint8Array {
