@@ -2,7 +2,7 @@ import { MALFORMED, UsageError } from '../core/errors.ts'
 import type { Handle, PeerEvent, PeerId } from '../core/io.ts'
 import { LaticaError } from './errors.ts'
 import type { Host } from './host.ts'
-import { checkValue, VALUE_BYTES_MAX } from './limits.ts'
+import { checkValue, DIRECT_LIMIT } from './limits.ts'
 import { makeOff } from './listeners.ts'
 import type { Loose, Off } from './types.ts'
 import { decodeValue, encodeValue } from './values.ts'
@@ -106,7 +106,7 @@ export class Calls {
       value = checkValue(
         result,
         `what the handler of ${JSON.stringify(event.name)} returned`,
-        VALUE_BYTES_MAX,
+        DIRECT_LIMIT,
       )
     } catch (error) {
       ok = false

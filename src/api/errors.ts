@@ -10,6 +10,10 @@ const TEXT: Readonly<Record<OwnCode, readonly [message: string, help: string]>> 
     'the peer is not here any more',
     "Wait for the next '#join' of this peer and use the peer it hands you.",
   ],
+  EFORGOTTEN: [
+    'the keys of that day were forgotten here',
+    'Ask for a later day, or get a key from a member who has not forgotten that day.',
+  ],
   ETIMEDOUT: [
     'no answer in time',
     'Give a longer `timeout`, or check that the other side is online and handles this name.',

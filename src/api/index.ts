@@ -5,7 +5,7 @@
  */
 
 export type { KeyPair } from '../core/crypto.ts'
-export type { NatVector, PortMapping } from '../core/io.ts'
+export type { DeliveryOrder, NatVector, PortMapping } from '../core/io.ts'
 export type { Storage } from '../driver/ports.ts'
 export { Encryption } from './encryption.ts'
 export { LaticaError, type LaticaErrorCode } from './errors.ts'
@@ -16,11 +16,15 @@ export type {
   DirectPacket,
   EmitOptions,
   EventItem,
+  EventItemOf,
+  HistoryItem,
   ListenOptions,
+  Moment,
   Off,
   Packet,
   PeerStream,
   Presence,
+  Progress,
   PublishedPacket,
   RemotePeer,
   RequestOptions,

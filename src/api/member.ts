@@ -8,11 +8,11 @@ import {
   checkMilliseconds,
   checkName,
   checkValue,
+  DIRECT_LIMIT,
   REQUEST_TIMEOUT_MS,
-  VALUE_BYTES_MAX,
 } from './limits.ts'
 import { Listeners, signalOf } from './listeners.ts'
-import type { Gate, Operations } from './operations.ts'
+import type { Gate, Operations, Outcome } from './operations.ts'
 import type { Streams } from './stream.ts'
 import type {
   Connection,
@@ -20,6 +20,7 @@ import type {
   ListenOptions,
   Loose,
   Off,
+  Packet,
   PeerStream,
   PublishedPacket,
   RemotePeer,
@@ -37,6 +38,7 @@ export interface Scope {
   /** False once we left: no command may name the subcluster any more. */
   isOpen(): boolean
   connection(peerId: string): Connection | undefined
+  isHere(peerId: PeerId): boolean
   presence(peerId: string): Loose
   /** A listener threw. */
   failed(error: unknown): void
@@ -44,34 +46,36 @@ export interface Scope {
 
 const SYSTEM = ['#stream']
 
-/**
- * One stay of another member: from its joining until it leaves. Afterwards it hears nothing; what is
- * sent still goes to the peer, which keeps it for a remote that is expected back.
- */
-export class Member implements RemotePeer {
-  readonly peerId: PeerId
-  readonly listeners: Listeners
-  readonly #scope: Scope
-  #hasLeft = false
-  #lastPath: PathKind = 'direct'
+/** Where a member's listeners are kept. */
+export type MemberListeners = Pick<Listeners, 'add' | 'once' | 'remove'>
 
-  constructor(scope: Scope, peerId: PeerId) {
-    this.#scope = scope
+/** Another member: what both kinds of it, a stay and a standing one, can do. */
+abstract class Remote implements RemotePeer {
+  readonly peerId: PeerId
+  abstract readonly listeners: MemberListeners
+  protected readonly scope: Scope
+  #lastPath: PathKind | undefined
+
+  constructor(scope: Scope, peerId: PeerId, path?: PathKind) {
+    this.scope = scope
     this.peerId = peerId
-    this.listeners = new Listeners((error) => scope.failed(error))
+    this.#lastPath = path
   }
 
-  get path(): PathKind {
-    this.#lastPath = this.#scope.connection(this.peerId)?.path ?? this.#lastPath
+  /** Whether the member that this object stands for is here. */
+  protected abstract isHere(): boolean
+
+  get path(): PathKind | undefined {
+    this.#lastPath = this.scope.connection(this.peerId)?.path ?? this.#lastPath
     return this.#lastPath
   }
 
   get rtt(): number | undefined {
-    return this.#scope.connection(this.peerId)?.rtt
+    return this.scope.connection(this.peerId)?.rtt
   }
 
   get presence(): Loose {
-    return this.#hasLeft ? undefined : this.#scope.presence(this.peerId)
+    return this.isHere() ? this.scope.presence(this.peerId) : undefined
   }
 
   on(event: string, listener: Loose, options?: ListenOptions): Off {
@@ -86,12 +90,12 @@ export class Member implements RemotePeer {
     this.listeners.remove(event, listener)
   }
 
-  emit(event: string, value: Loose, options: { signal?: AbortSignal } = {}): Promise<void> {
+  emit(event: string, value: Loose, options: { signal?: AbortSignal } = {}): Promise<Packet> {
     const name = checkName(event, 'event')
-    const bytes = checkValue(value, 'value', VALUE_BYTES_MAX)
+    const bytes = checkValue(value, 'value', DIRECT_LIMIT)
     const { signal } = signalOf(options)
-    if (!this.#scope.isOpen()) return unawaited(Promise.reject(new LaticaError('ECLOSED')))
-    const { operations, gate, subcluster } = this.#scope
+    if (!this.scope.isOpen()) return unawaited(Promise.reject(new LaticaError('ECLOSED')))
+    const { operations, gate, subcluster } = this.scope
     const sent = operations.run(gate, bytes.length, signal, (operation) => ({
       type: 'send',
       operation,
@@ -100,16 +104,16 @@ export class Member implements RemotePeer {
       event: name,
       value: bytes,
     }))
-    return unawaited(sent.then(() => {}))
+    return unawaited(sent.then((outcome) => sentPacket(outcome, this.scope.host.peerId)))
   }
 
   request(name: string, argument: Loose, options: RequestOptions = {}): Promise<Loose> {
     const checkedName = checkName(name, 'name')
-    const bytes = checkValue(argument, 'argument', VALUE_BYTES_MAX)
+    const bytes = checkValue(argument, 'argument', DIRECT_LIMIT)
     const { signal, timeout } = signalOf(options)
     const timeoutMs = checkMilliseconds(timeout, 'options.timeout', REQUEST_TIMEOUT_MS)
-    if (!this.#scope.isOpen()) return Promise.reject(new LaticaError('ECLOSED'))
-    const { operations, gate, subcluster } = this.#scope
+    if (!this.scope.isOpen()) return Promise.reject(new LaticaError('ECLOSED'))
+    const { operations, gate, subcluster } = this.scope
     const answered = operations.run(gate, bytes.length, signal, (operation) => ({
       type: 'request',
       operation,
@@ -120,7 +124,7 @@ export class Member implements RemotePeer {
       timeoutMs,
     }))
     return answered.then((outcome) => {
-      if (outcome.type === 'done') return undefined
+      if (outcome.type !== 'answer') return undefined
       if (!outcome.ok) throw decodeFailure(outcome.value)
       const value = decodeValue(outcome.value)
       if (value === MALFORMED) throw new LaticaError('EREMOTE', 'the answer is malformed')
@@ -131,15 +135,59 @@ export class Member implements RemotePeer {
   openStream(name: string, options: { signal?: AbortSignal } = {}): Promise<PeerStream> {
     const checkedName = checkName(name, 'name')
     const { signal } = signalOf(options)
-    if (!this.#scope.isOpen()) return Promise.reject(new LaticaError('ECLOSED'))
-    if (this.#hasLeft) return Promise.reject(new LaticaError('EPEERGONE'))
-    return this.#scope.streams.open(this.#scope.subcluster, this.peerId, checkedName, signal)
+    if (!this.scope.isOpen()) return Promise.reject(new LaticaError('ECLOSED'))
+    if (!this.isHere()) return Promise.reject(new LaticaError('EPEERGONE'))
+    return this.scope.streams.open(this.scope.subcluster, this.peerId, checkedName, signal)
+  }
+}
+
+/**
+ * One stay of another member: from its joining until it leaves. Afterwards it hears nothing; what is
+ * sent still goes to the peer, or is kept for it.
+ */
+export class Member extends Remote {
+  readonly listeners: Listeners
+  #hasLeft = false
+
+  constructor(scope: Scope, peerId: PeerId) {
+    super(scope, peerId, 'direct')
+    this.listeners = new Listeners((error) => scope.failed(error))
+  }
+
+  protected isHere(): boolean {
+    return !this.#hasLeft
   }
 
   leave(): void {
     this.#hasLeft = true
     this.listeners.clear()
   }
+}
+
+/**
+ * A peer by its id, here or not. It holds nothing: there may be many for one peer, and their listeners
+ * are kept by the subcluster, so that handles that nobody uses any more cost nothing.
+ */
+export class StandingPeer extends Remote {
+  readonly listeners: MemberListeners
+
+  constructor(scope: Scope, peerId: PeerId, all: Listeners) {
+    super(scope, peerId)
+    this.listeners = {
+      add: (event, listener, options) => all.add(standingKey(peerId, event), listener, options),
+      once: (event, listener, options) => all.once(standingKey(peerId, event), listener, options),
+      remove: (event, listener) => all.remove(standingKey(peerId, event), listener),
+    }
+  }
+
+  protected isHere(): boolean {
+    return this.scope.isHere(this.peerId)
+  }
+}
+
+/** Under which name the listeners of all standing peers are kept together. */
+export function standingKey(peerId: PeerId, event: string): string {
+  return `${peerId} ${event}`
 }
 
 /** A sending that nobody waits for may fail without ending the process. */
@@ -156,6 +204,12 @@ export function publishedPacket(info: PacketInfo): PublishedPacket {
 export function directPacket(author: PeerId, via: DirectPacket['via']): DirectPacket {
   const timestamp = Date.now()
   return { id: undefined, author, previous: [], timestamp, lamport: 0, ttl: 0, via, gap: false }
+}
+
+/** The packet that a sending of ours became. */
+export function sentPacket(outcome: Outcome, self: PeerId): Packet {
+  const info = outcome.type === 'done' ? outcome.packet : undefined
+  return info === undefined ? directPacket(self, 'self') : publishedPacket(info)
 }
 
 export type MemberEvent = Extract<PeerEvent, { type: 'member' }>

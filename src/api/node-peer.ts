@@ -63,11 +63,11 @@ interface Parts extends CheckedOptions {
 }
 
 function start(parts: Parts): Socket {
-  const { store, transport, identity, crypto, clusterId, lan, relay, signal } = parts
+  const { store, transport, identity, crypto, clusterId, lan, relay, cacheBytes, signal } = parts
   const clock = systemClock()
   const bootstrap = parts.peers.filter(isNumeric) satisfies Bootstrap[]
   const random = systemRandom()
-  const config = { crypto, random, identity, clusterId, bootstrap, lan, relay }
+  const config = { crypto, random, identity, clusterId, bootstrap, lan, relay, cacheBytes }
   const core = createPeer(config, clock.now(), clock.wall())
   let listener: (event: PeerEvent) => void = () => {}
   const driver = new Driver({

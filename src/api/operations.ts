@@ -2,8 +2,8 @@ import type { Command, FailureCode, Handle, PeerEvent } from '../core/io.ts'
 import { LaticaError } from './errors.ts'
 import type { Host } from './host.ts'
 
-export type Outcome = Extract<PeerEvent, { type: 'done' | 'answer' }>
-type Settlement = Extract<PeerEvent, { type: 'done' | 'answer' | 'failed' }>
+export type Outcome = Extract<PeerEvent, { type: 'done' | 'answer' | 'history' | 'key' }>
+export type Settlement = Outcome | Extract<PeerEvent, { type: 'failed' }>
 
 /** Guess, unmeasured: keeps a gigabit busy over 50 ms without holding much memory. */
 const OPERATIONS_MAX = 1_024

@@ -61,8 +61,13 @@ test('a peerId that is not that of the keys says how to mend it', async () => {
   refused({ clusterId, peerId: 'me' }, 'EBADPEERID', /64 hex digits/)
 })
 
-test('options whose work is not built are refused, but for their defaults', () => {
-  checkOptions({ clusterId, cacheBytes: 16 * 1024 * 1024 })
-  refused({ clusterId, cacheBytes: 1 }, 'ENOTYET', /^options\.cacheBytes/)
-  refused({ clusterId, cacheBytes: 'all' }, 'EBADARG', /^options\.cacheBytes/)
+test('cacheBytes is a whole number of bytes between 1 MiB and 1 GiB', () => {
+  assert.equal(checkOptions({ clusterId }).cacheBytes, 16 * 1024 * 1024)
+  for (const cacheBytes of [1024 * 1024, 1024 * 1024 * 1024])
+    assert.equal(checkOptions({ clusterId, cacheBytes }).cacheBytes, cacheBytes)
+  refused({ clusterId, cacheBytes: 'all' }, 'EBADARG', /^options\.cacheBytes: .*"all"/)
+  refused({ clusterId, cacheBytes: 1024 * 1024 - 1 }, 'ERANGE', /^options\.cacheBytes: .*1048575/)
+  refused({ clusterId, cacheBytes: 1024 ** 3 + 1 }, 'ERANGE', /1048576–1073741824/)
+  refused({ clusterId, cacheBytes: 2e6 + 0.5 }, 'ERANGE', /whole number/)
+  refused({ clusterId, cacheBytes: Number.NaN }, 'ERANGE', /NaN/)
 })

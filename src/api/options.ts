@@ -28,7 +28,7 @@ export interface NetworkOptions {
    * a folder of this user's for this cluster; several processes at a time get one each.
    */
   readonly storage?: string | Storage | false | undefined
-  /** Only the default, 16 MiB, until packets are kept for others. */
+  /** The most to keep for others, in bytes: 1 MiB to 1 GiB. Default 16 MiB. */
   readonly cacheBytes?: number | undefined
   /**
    * Ask the router to forward a port to this peer (PCP, NAT-PMP, UPnP). Default true; no effect where
@@ -52,11 +52,15 @@ export interface CheckedOptions {
   readonly storage: string | Storage | false | undefined
   readonly portMapping: boolean
   readonly relay: boolean
+  readonly cacheBytes: number
   readonly signal: AbortSignal | undefined
 }
 
 /** DESIGN §8: what a peer keeps for others. */
 const CACHE_BYTES = 16 * 1024 * 1024
+/** Guess: less keeps nothing that is worth asking for, more is an archive's work. */
+const CACHE_BYTES_MIN = 1024 * 1024
+const CACHE_BYTES_MAX = 1024 * 1024 * 1024
 const PRIVATE_KEY_BYTES = 64
 /** Guess: more than anyone lists; each costs a handshake at the start. */
 const PEERS_MAX = 256
@@ -81,7 +85,6 @@ export function checkOptions(options: NetworkOptions): CheckedOptions {
   mustBe(Array.isArray(peers), 'options.peers', 'an array of addresses and tickets', peers)
   if (peers.length > PEERS_MAX)
     throw new LimitError('ERANGE', 'options.peers', `at most ${PEERS_MAX}`, `${peers.length}`)
-  checkUnfilled(options)
   return {
     clusterId: clusterId.slice(),
     signingKeys,
@@ -93,6 +96,7 @@ export function checkOptions(options: NetworkOptions): CheckedOptions {
     storage: checkStorage(options.storage),
     portMapping,
     relay,
+    cacheBytes: checkCacheBytes(options.cacheBytes),
     signal: signal === undefined ? undefined : signalOf({ signal }).signal,
   }
 }
@@ -142,16 +146,13 @@ function checkStorage(storage: NetworkOptions['storage']): NetworkOptions['stora
   return storage
 }
 
-/** Options whose work is not built must not look as if it were. */
-function checkUnfilled({ cacheBytes = CACHE_BYTES }: NetworkOptions): void {
-  mustBe(typeof cacheBytes === 'number', 'options.cacheBytes', 'a number', cacheBytes)
-  if (cacheBytes !== CACHE_BYTES)
-    throw new UsageError(
-      'ENOTYET',
-      'options.cacheBytes',
-      `${CACHE_BYTES} or nothing, as this version cannot change it`,
-      describe(cacheBytes),
-    )
+function checkCacheBytes(cacheBytes: number = CACHE_BYTES): number {
+  const expected = `a whole number of bytes, ${CACHE_BYTES_MIN}–${CACHE_BYTES_MAX}`
+  mustBe(typeof cacheBytes === 'number', 'options.cacheBytes', expected, cacheBytes)
+  const isFit = cacheBytes >= CACHE_BYTES_MIN && cacheBytes <= CACHE_BYTES_MAX
+  if (!(Number.isInteger(cacheBytes) && isFit))
+    throw new LimitError('ERANGE', 'options.cacheBytes', expected, describe(cacheBytes))
+  return cacheBytes
 }
 
 function isBytes(value: unknown, length: number): value is Uint8Array {

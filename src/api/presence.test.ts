@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { EVENTS_WAITING_MAX } from './events.ts'
+import { EVENTS_WAITING_BYTES_MAX, EVENTS_WAITING_MAX } from './events.ts'
 import { ANN, BOB, memberOf, sentValue, settled, setUp } from './scripted-host.fixture.ts'
 import { encodeValue } from './values.ts'
 
@@ -70,4 +70,30 @@ test('a loop slower than the network loses the oldest values and is told how man
   const second = await loop.next()
   assert.deepEqual([first.value?.value, first.value?.missed], [5, 5])
   assert.deepEqual([second.value?.value, second.value?.missed], [6, 0])
+})
+
+test('a loop holds no more bytes than its bound, but one value whatever its size', async () => {
+  const { host, room } = await setUp()
+  const loop = room.events('n')
+  const large = new Uint8Array(EVENTS_WAITING_BYTES_MAX / 2)
+  for (let i = 0; i < 3; i++) host.packet(ANN, 'n', large)
+  host.packet(ANN, 'n', 'last')
+  const first = await loop.next()
+  assert.equal(first.value?.missed, 2)
+  assert.equal((await loop.next()).value?.value, 'last')
+  host.packet(ANN, 'n', new Uint8Array(EVENTS_WAITING_BYTES_MAX + 1))
+  assert.equal((await loop.next()).value?.missed, 0)
+})
+
+test('events() without a name loops over every event', async () => {
+  const { host, room } = await setUp()
+  const loop = room.events()
+  host.packet(ANN, 'a', 1)
+  host.message(BOB, 'b', 2)
+  const seen = [await loop.next(), await loop.next()].map(({ value }) => [value.event, value.value])
+  assert.deepEqual(seen, [
+    ['a', 1],
+    ['b', 2],
+  ])
+  await loop.return?.()
 })

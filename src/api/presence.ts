@@ -1,6 +1,6 @@
 import type { Handle, PeerId } from '../core/io.ts'
 import type { Host } from './host.ts'
-import { checkValue, PRESENCE_BYTES_MAX } from './limits.ts'
+import { checkValue, PRESENCE_LIMIT } from './limits.ts'
 import type { Listeners } from './listeners.ts'
 import type { ListenOptions, Loose, Off, Presence } from './types.ts'
 
@@ -33,7 +33,7 @@ export class PresenceBoard implements Presence<Loose> {
   }
 
   set(value: Loose): void {
-    const bytes = value === undefined ? undefined : checkValue(value, 'value', PRESENCE_BYTES_MAX)
+    const bytes = value === undefined ? undefined : checkValue(value, 'value', PRESENCE_LIMIT)
     if (this.#isEnded) return
     this.#self = value
     this.#host.command({ type: 'presence', subcluster: this.#subcluster, value: bytes })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import type {
   Command,
   Handle,
+  HistoryItem,
   LeaveReason,
   PacketId,
   PacketInfo,
@@ -78,22 +79,33 @@ export class ScriptedHost implements Host {
     this.emit({ type: 'member', subcluster, peer, change: { state: 'left', why } })
   }
 
-  message(peer: PeerId, event: string, value: unknown, subcluster: Handle = 1): void {
+  /** With a packet: one that was kept for us. */
+  message(peer: PeerId, event: string, value: unknown, packet?: PacketInfo): void {
     const bytes = encodeValue(value)
     this.emit({
       type: 'message',
-      subcluster,
+      subcluster: 1,
       peer,
       event,
       value: bytes,
       delivery: 'ordered',
-      via: 'direct',
+      via: packet === undefined ? 'direct' : 'cache',
+      packet,
     })
   }
 
   packet(author: PeerId, event: string, value: unknown, subcluster: Handle = 1): void {
     const bytes = encodeValue(value)
     this.emit({ type: 'packet', subcluster, packet: packetInfo(author), event, value: bytes })
+  }
+
+  /** Answers a question for history with these, as many as it asked for. */
+  page(command: CommandOf<'history'>, kept: readonly HistoryItem[]): void {
+    const { operation, after, limit, since } = command
+    const from = kept.findIndex(({ packet }) => packet.id === after?.id) + 1
+    const left = kept.slice(from).filter(({ packet }) => packet.timestamp >= since)
+    const packets = left.slice(0, limit)
+    this.emit({ type: 'history', operation, packets, isLast: packets.length === left.length })
   }
 
   done(operation: Handle, packet?: PacketInfo): void {
@@ -109,6 +121,14 @@ export class ScriptedHost implements Host {
     if (command === undefined) throw new Error(`no ${type} command was given`)
     return command
   }
+}
+
+/** A packet that is kept here: the same number gives the same id. */
+export function keptItem(number: number, value: unknown, event = 'news'): HistoryItem {
+  const id = number.toString(16).padStart(64, '0') as PacketId
+  const timestamp = (1_700_000_000_000 + number) as UnixMs
+  const packet: PacketInfo = { ...packetInfo(ANN), id, timestamp, lamport: number, via: 'cache' }
+  return { packet, event, value: encodeValue(value) }
 }
 
 export function packetInfo(author: PeerId): PacketInfo {

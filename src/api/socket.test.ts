@@ -127,6 +127,32 @@ test('a subcluster is one object per key, left when left as often as it was aske
   assert.equal(host.last('join').subcluster, 3)
 })
 
+test('the order is that of the first who joins; asking for another one is a fault', async () => {
+  const { host, socket } = scriptedSocket()
+  await socket.subcluster({ sharedKey: KEY })
+  assert.equal(host.last('join').order, 'causal')
+  await socket.subcluster({ sharedKey: KEY, order: 'causal' })
+  const other = new Uint8Array(32)
+  const strict = await socket.subcluster({ sharedKey: other, order: 'strict' })
+  assert.equal(host.last('join').order, 'strict')
+  assert.equal(await socket.subcluster({ sharedKey: other }), strict)
+  assert.throws(
+    () => socket.subcluster({ sharedKey: KEY, order: 'strict' }),
+    /options\.order: expected 'causal', .* got 'strict'/,
+  )
+  assert.equal(host.all('join').length, 2)
+})
+
+test('a key that was exported serves as a shared key', async () => {
+  const { host, socket } = scriptedSocket()
+  const exported = new Uint8Array(69)
+  exported[0] = 1
+  await socket.subcluster({ sharedKey: exported })
+  assert.deepEqual(host.last('join').sharedKey, exported)
+  exported[0] = 2
+  assert.throws(() => socket.subcluster({ sharedKey: exported }), hasCode('EBADKEY'))
+})
+
 test("a subcluster's signal leaves it", async () => {
   const { host, socket } = scriptedSocket()
   const stop = new AbortController()
@@ -179,6 +205,7 @@ test('what the caller got wrong is thrown at once, with a code', () => {
   const wrong: [() => unknown, string][] = [
     [() => socket.subcluster({ sharedKey: new Uint8Array(31) }), 'EBADKEY'],
     [() => socket.subcluster({ sharedKey: 'key' as unknown as Uint8Array }), 'EBADKEY'],
+    [() => socket.subcluster({ sharedKey: KEY, order: 'total' as 'strict' }), 'EBADARG'],
     [() => socket.subcluster(undefined as unknown as { sharedKey: Uint8Array }), 'EBADARG'],
     [() => socket.connect('xyz'), 'EBADPEERID'],
     [() => socket.connect(ME), 'EBADPEERID'],

@@ -1,4 +1,6 @@
+import { UsageError } from '../core/errors.ts'
 import type {
+  DeliveryOrder,
   Handle,
   LocalAddress,
   PathKind,
@@ -14,7 +16,7 @@ import { checkMilliseconds, checkSystemEvent, REQUEST_TIMEOUT_MS } from './limit
 import { ASYNC_DISPOSE, Listeners, makeOff, signalOf } from './listeners.ts'
 import { aborted, Gate, Operations } from './operations.ts'
 import { Streams } from './stream.ts'
-import { checkSharedKey, JoinedSubcluster } from './subcluster.ts'
+import { checkOrder, checkSharedKey, JoinedSubcluster } from './subcluster.ts'
 import { asPeerId, formatTicket, type PeerAddress, parsePeerAddress } from './ticket.ts'
 import { Traces } from './trace.ts'
 import type {
@@ -51,6 +53,7 @@ interface LiveConnection extends Connection {
 
 interface Joined {
   readonly subcluster: JoinedSubcluster
+  readonly order: DeliveryOrder
   users: number
 }
 
@@ -166,14 +169,24 @@ export class PeerSocket implements Socket {
 
   subcluster<S>(options: {
     readonly sharedKey: Uint8Array
+    readonly order?: DeliveryOrder
     readonly signal?: AbortSignal
   }): Promise<Subcluster<S>> {
-    const { sharedKey, signal } = signalOf(options)
+    const { sharedKey, order, signal } = signalOf(options)
     checkSharedKey(sharedKey)
+    checkOrder(order)
+    const key = toHex(sharedKey)
+    const present = this.#byKey.get(key)
+    if (present !== undefined && (order ?? present.order) !== present.order)
+      throw new UsageError(
+        'EEXISTS',
+        'options.order',
+        `'${present.order}', with which this subcluster was joined and not left yet`,
+        `'${order}'`,
+      )
     if (this.#isClosing) return Promise.reject(new LaticaError('ECLOSED'))
     if (signal?.aborted) return Promise.reject(aborted(signal))
-    const key = toHex(sharedKey)
-    const joined = this.#byKey.get(key) ?? this.#join(key, sharedKey.slice())
+    const joined = present ?? this.#join(key, sharedKey.slice(), order ?? 'causal')
     joined.users++
     signal?.addEventListener(
       'abort',
@@ -247,10 +260,11 @@ export class PeerSocket implements Socket {
     this.#traces.end()
   }
 
-  #join(key: string, sharedKey: Uint8Array): Joined {
+  #join(key: string, sharedKey: Uint8Array, order: DeliveryOrder): Joined {
     const handle = ++this.#lastSubcluster
     const joined: Joined = {
       users: 0,
+      order,
       subcluster: new JoinedSubcluster({
         host: this.#host,
         subcluster: handle,
@@ -272,7 +286,7 @@ export class PeerSocket implements Socket {
     }
     this.#byKey.set(key, joined)
     this.#byHandle.set(handle, joined.subcluster)
-    this.#host.command({ type: 'join', subcluster: handle, sharedKey })
+    this.#host.command({ type: 'join', subcluster: handle, sharedKey, order })
     return joined
   }
 
@@ -396,6 +410,8 @@ export class PeerSocket implements Socket {
       case 'done':
       case 'answer':
       case 'failed':
+      case 'history':
+      case 'key':
         return this.#operations.settle(event)
       case 'callCancelled':
         for (const subcluster of this.#byHandle.values()) subcluster.cancelCall(event.call)
@@ -405,6 +421,7 @@ export class PeerSocket implements Socket {
       case 'message':
       case 'call':
       case 'presence':
+      case 'progress':
       case 'stream':
         this.#byHandle.get(event.subcluster)?.receive(event)
     }

@@ -132,12 +132,15 @@ test('what the caller got wrong is thrown at once, with a code', async () => {
   const { room } = setup
   const ann = memberOf(setup)
   const big = new Uint8Array(VALUE_BYTES_MAX)
+  const huge = new Uint8Array(64 * 1_048_576)
   const wrong: [() => unknown, string, ErrorConstructor][] = [
     [() => room.emit('', 1), 'EBADARG', TypeError],
     [() => room.emit('#news', 1), 'EBADARG', TypeError],
     [() => room.emit('é'.repeat(128), 1), 'EBADARG', TypeError],
     [() => room.emit('a', () => {}), 'EBADVALUE', TypeError],
-    [() => room.emit('a', big), 'ETOOBIG', RangeError],
+    [() => room.emit('a', big, { delivery: 'live' }), 'ETOOBIG', RangeError],
+    [() => room.emit('a', huge), 'ETOOBIG', RangeError],
+    [() => ann.emit('a', big), 'ETOOBIG', RangeError],
     [() => room.emit('a', 'x'.repeat(1_100), { delivery: 'lossy' }), 'ETOOBIG', RangeError],
     [() => room.emit('a', 1, { ttl: 0 }), 'ERANGE', RangeError],
     [() => room.emit('a', 1, { ttl: 604_800_001 }), 'ERANGE', RangeError],
@@ -151,14 +154,37 @@ test('what the caller got wrong is thrown at once, with a code', async () => {
     [() => ann.openStream(''), 'EBADARG', TypeError],
     [() => room.requestMany('a', 1, { quorum: 0 }), 'EBADARG', TypeError],
     [() => room.handle('a', undefined as unknown as () => 1), 'EBADARG', TypeError],
+    [() => room.peer('ann'), 'EBADPEERID', TypeError],
+    [() => room.peer(ME), 'EBADPEERID', TypeError],
+    [() => room.events('#join' as 'a'), 'EBADARG', TypeError],
+    [() => room.events('a', { since: 'now' as unknown as number }), 'EBADARG', TypeError],
+    [() => room.history({ since: new Date(Number.NaN) }), 'ERANGE', RangeError],
+    [() => room.history({ since: -1 }), 'ERANGE', RangeError],
+    [() => room.history({ event: '' }), 'EBADARG', TypeError],
+    [() => room.history({ signal: 1 as unknown as AbortSignal }), 'EBADARG', TypeError],
+    [() => room.key({ since: null as unknown as number }), 'EBADARG', TypeError],
+    [() => room.forget(undefined as unknown as { before: number }), 'EBADARG', TypeError],
+    [() => room.forget({} as { before: number }), 'EBADARG', TypeError],
+    [() => room.forget({ before: Date.now() + 60_000 }), 'ERANGE', RangeError],
     [() => room.presence.set('x'.repeat(20_000)), 'ETOOBIG', RangeError],
   ]
   for (const [call, code, kind] of wrong)
     assert.throws(call, (error) => error instanceof kind && hasCode(code)(error), String(call))
   assert.equal(setup.host.all('publish').length, 0)
-  const fits = room.emit('a', new Uint8Array(1_048_576))
+  const fits = room.emit('a', new Uint8Array(64 * 1_048_576 - 5))
   setup.host.done(setup.host.last('publish').operation)
   await fits
+})
+
+test('a value that is too big says what this way of sending takes, and what takes more', async () => {
+  const setup = await setUp()
+  const ann = memberOf(setup)
+  const big = new Uint8Array(VALUE_BYTES_MAX)
+  const live = () => setup.room.emit('a', big, { delivery: 'live' })
+  assert.throws(live, /at most 1048581 bytes .*not 'durable'.* 1048586 bytes; .*takes 67108864/)
+  assert.throws(() => ann.emit('a', big), /at most 1048581 bytes .*open a stream/)
+  const huge = new Uint8Array(64 * 1_048_576)
+  assert.throws(() => setup.room.emit('a', huge), /at most 67108864 .*'durable'.* in parts/)
 })
 
 test('emit waits its turn beyond 1,024 under way, and keeps the order', async () => {
@@ -208,7 +234,8 @@ test('a direct message resolves when the other side has it, and fails with a cod
   const command = setup.host.last('send')
   assert.deepEqual([command.peer, command.event, sentValue(command)], [ANN, 'hello', 1])
   setup.host.done(command.operation)
-  assert.equal(await sent, undefined)
+  const { id, author, via } = await sent
+  assert.deepEqual([id, author, via], [undefined, ME, 'self'])
   const lost = ann.emit('hello', 2)
   const { operation } = setup.host.last('send')
   setup.host.emit({ type: 'failed', operation, code: 'EPEERGONE' })
@@ -262,4 +289,54 @@ test('after leaving, everything waiting ends, the peer is told once, and nothing
   host.packet(ANN, 'a', 1)
   assert.equal(host.commands.length, count)
   assert.equal(room.peers.size, 0)
+})
+
+test('key asks for one that opens nothing from before now, or from before the moment given', async () => {
+  const { host, room } = await setUp()
+  const before = Date.now()
+  const asked = room.key()
+  const { operation, since } = host.last('exportKey')
+  assert.ok(since >= before && since <= Date.now())
+  host.emit({ type: 'key', operation, key: new Uint8Array(69).fill(3) })
+  assert.deepEqual(await asked, new Uint8Array(69).fill(3))
+  const forgotten = room.key({ since: new Date(5) })
+  assert.equal(host.last('exportKey').since, 5)
+  host.emit({
+    type: 'failed',
+    operation: host.last('exportKey').operation,
+    code: 'EFORGOTTEN',
+  })
+  await assert.rejects(
+    forgotten,
+    (error: LaticaError) => hasCode('EFORGOTTEN')(error) && /later day/.test(error.help),
+  )
+})
+
+test('forget tells the peer, and resolves when it has forgotten', async () => {
+  const { host, room } = await setUp()
+  const forgetting = room.forget({ before: new Date(86_400_000) })
+  const { operation, before } = host.last('forget')
+  assert.equal(before, 86_400_000)
+  host.done(operation)
+  assert.equal(await forgetting, undefined)
+  await room.leave()
+  await assert.rejects(room.forget({ before: 1 }), hasCode('ECLOSED'))
+  await assert.rejects(room.key(), hasCode('ECLOSED'))
+})
+
+test('#progress tells how much of a large packet is here', async () => {
+  const { host, room } = await setUp()
+  const seen: unknown[] = []
+  room.on('#progress', (progress) => seen.push(progress))
+  const { id } = packetInfo(ANN)
+  const sizes = { receivedBytes: 5, totalBytes: 9 }
+  host.emit({
+    type: 'progress',
+    subcluster: 1,
+    packet: id,
+    author: ANN,
+    event: 'photo',
+    ...sizes,
+  })
+  assert.deepEqual(seen, [{ packetId: id, author: ANN, event: 'photo', ...sizes }])
 })

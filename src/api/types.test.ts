@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { KEY, scriptedSocket } from './scripted-host.fixture.ts'
-import type { PublishedPacket, RemotePeer, Socket, Subcluster } from './types.ts'
+import { ANN, KEY, scriptedSocket } from './scripted-host.fixture.ts'
+import type { Packet, PublishedPacket, RemotePeer, Socket, Subcluster } from './types.ts'
 
 /** Checked by the compiler: each `@ts-expect-error` fails the type check when there is no error. */
 interface Chat {
@@ -66,6 +66,36 @@ function typedUse(room: Subcluster<Chat>, peer: RemotePeer<Chat>): void {
   void others
 }
 
+function typedStanding(room: Subcluster<Chat>): void {
+  const sent: Promise<Packet> = room.peer(ANN).emit('news', { text: '' })
+  const key: Promise<Uint8Array> = room.key({ since: new Date() })
+  const forgotten: Promise<void> = room.forget({ before: 5 })
+  void [sent, key, forgotten]
+  // @ts-expect-error wrong value
+  void room.peer(ANN).emit('news', 5)
+  // @ts-expect-error `before` is missing
+  void room.forget({})
+  room.on('#progress', ({ receivedBytes, totalBytes }) => receivedBytes / totalBytes)
+}
+
+async function typedHistory(room: Subcluster<Chat>): Promise<void> {
+  for await (const item of room.history({ since: new Date() })) {
+    const id: string = item.packet.id
+    if (item.event === 'news') void [item.value.text, id]
+    // @ts-expect-error which event is not known here
+    void item.value.text
+  }
+  for await (const { value } of room.history({ event: 'at' })) void value[0].toFixed()
+  for await (const { value } of room.events('news', { since: 0 })) void value.text.length
+  for await (const item of room.events())
+    if (item.event === 'at') void item.value[1].toFixed()
+    else void item.value.text
+  // @ts-expect-error unknown event
+  room.history({ event: 'nope' })
+  // @ts-expect-error no such moment
+  room.events('news', { since: '2026' })
+}
+
 async function typedLoops(room: Subcluster<Chat>): Promise<void> {
   for await (const { value, missed } of room.events('news')) void [value.text.length, missed + 1]
   for await (const result of room.requestMany('add', { x: 1, y: 2 }, { quorum: 2 })) {
@@ -83,6 +113,12 @@ async function looseUse(socket: Socket): Promise<void> {
   room.handle('anything', (argument) => argument.a + 1)
   room.presence.set({ x: 1 })
   void room.emit('anything', { ok: 1 })
+  for await (const { event, value } of room.events()) void [event.length, value.whatever]
+  for await (const { value } of room.history()) void value.whatever
+  const strict = await socket.subcluster({ sharedKey: KEY, order: 'strict' })
+  // @ts-expect-error no such order
+  void socket.subcluster({ sharedKey: KEY, order: 'total' })
+  void strict
   const inline = await socket.subcluster<{ events: { only: string } }>({ sharedKey: KEY })
   inline.on('only', (value) => value.length)
   // @ts-expect-error not an event of this schema
@@ -93,5 +129,6 @@ test('the types above compile, and what they describe is there', async () => {
   const { socket } = scriptedSocket()
   const room = await socket.subcluster<Chat>({ sharedKey: KEY })
   assert.equal(typeof room.requestMany, 'function')
-  for (const use of [typedUse, typedLoops, looseUse]) assert.equal(typeof use, 'function')
+  for (const use of [typedUse, typedStanding, typedHistory, typedLoops, looseUse])
+    assert.equal(typeof use, 'function')
 })

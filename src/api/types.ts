@@ -1,4 +1,4 @@
-import type { LeaveReason, LocalAddress, NatVector, PathKind } from '../core/io.ts'
+import type { DeliveryOrder, LeaveReason, LocalAddress, NatVector, PathKind } from '../core/io.ts'
 
 /** What untyped use gives: everything fits. */
 // biome-ignore lint/suspicious/noExplicitAny: a programme without a Schema stays loose (DESIGN §10).
@@ -37,9 +37,9 @@ export interface ListenOptions {
   readonly signal?: AbortSignal
 }
 
-/** A packet that was published: every member gets the same one. */
+/** A packet that others keep: published to every member, or sealed to one that was away. */
 export interface PublishedPacket {
-  /** 64 hex digits, the same at every member. */
+  /** 64 hex digits, the same at everyone who gets it. */
   readonly id: string
   readonly author: string
   /** The packets its author had seen last: the first 32 hex digits of their ids. */
@@ -55,7 +55,7 @@ export interface PublishedPacket {
   readonly gap: boolean
 }
 
-/** What comes with a value that was sent to this peer alone, or not kept: it has no id. */
+/** What comes with a value that nobody keeps: 'live', 'lossy', or from one peer straight to another. */
 export interface DirectPacket {
   readonly id: undefined
   readonly author: string
@@ -104,10 +104,15 @@ export interface PeerEvents<S> {
   '#stream': [stream: PeerStream, peer: RemotePeer<S>]
 }
 
-/** Another member that is here. A peer that left and came back is a new object, by a new '#join'. */
+/**
+ * Another member. The one that '#join' and `peers` give is one stay of it: its listeners end when it
+ * leaves, and a peer that came back is a new object. The one that `subcluster.peer()` gives is the
+ * peer whether it is here or not: its listeners end when we leave.
+ */
 export interface RemotePeer<S = Schema> {
   readonly peerId: string
-  readonly path: PathKind
+  /** Undefined while it was not here since this object was made. */
+  readonly path: PathKind | undefined
   /** Milliseconds; undefined until it was measured. */
   readonly rtt: number | undefined
   /** What this peer set as its presence. */
@@ -123,12 +128,15 @@ export interface RemotePeer<S = Schema> {
     options?: ListenOptions,
   ): Off
   off(event: keyof PeerEvents<S> | EventName<S>, listener: (...args: never[]) => unknown): void
-  /** Sends to this peer alone. Resolves when the other side has it; waits while queues are full. */
+  /**
+   * Sends to this peer alone; waits while queues are full. Resolves when the other side has it, or,
+   * for a peer that is away, when others keep it: then the packet has an `id`.
+   */
   emit<K extends EventName<S>>(
     event: K,
     value: EventsOf<S>[K],
     options?: { readonly signal?: AbortSignal },
-  ): Promise<void>
+  ): Promise<Packet>
   /** Calls what the other side gave to `handle(name, …)`. */
   request<K extends RpcName<S>>(
     name: K,
@@ -143,7 +151,17 @@ export interface SubclusterEvents<S> {
   '#leave': [peer: RemotePeer<S>, why: LeaveReason]
   '#presence': [peer: RemotePeer<S>, value: PresenceOf<S> | undefined]
   '#stream': [stream: PeerStream, peer: RemotePeer<S>]
+  '#progress': [progress: Progress]
   '#error': [error: unknown]
+}
+
+/** A large packet that is on its way in: told at most every 100 ms, and when it is whole. */
+export interface Progress {
+  readonly packetId: string
+  readonly author: string
+  readonly event: string
+  readonly receivedBytes: number
+  readonly totalBytes: number
 }
 
 /** The arguments of a listener: a system event's own, or the value and its packet. */
@@ -156,11 +174,29 @@ export type ArgumentsOf<S, System, K> = K extends keyof System
     : never
 
 export interface EventItem<T> {
+  readonly event: string
   readonly value: T
   readonly packet: Packet
   /** How many items were dropped before this one because the loop was slower than the network. */
   readonly missed: number
 }
+
+/** An item of `events`, its value typed by its event. */
+export type EventItemOf<S, K extends EventName<S>> = {
+  [E in K]: EventItem<EventsOf<S>[E]> & { readonly event: E }
+}[K]
+
+/** A packet that is kept here, its value typed by its event. */
+export type HistoryItem<S = Schema, K extends EventName<S> = EventName<S>> = {
+  [E in K]: {
+    readonly event: E
+    readonly value: EventsOf<S>[E]
+    readonly packet: PublishedPacket
+  }
+}[K]
+
+/** A moment: a Date, or milliseconds since 1970. */
+export type Moment = Date | number
 
 export type RequestResult<S, K extends RpcName<S>> =
   | { readonly peer: RemotePeer<S>; readonly ok: true; readonly value: RpcResult<S, K> }
@@ -179,6 +215,11 @@ export interface Presence<P> {
 export interface Subcluster<S = Schema> extends AsyncDisposable {
   /** The members present, by peerId, without us. */
   readonly peers: ReadonlyMap<string, RemotePeer<S>>
+  /**
+   * A member by its id, here or not: what is emitted to it while it is away is sealed to it alone and
+   * kept by others, and its listeners hear what it wrote while we were away.
+   */
+  peer(peerId: string): RemotePeer<S>
   readonly presence: Presence<PresenceOf<S>>
   /**
    * Listens. System events begin with '#'; every other name is one that members emit. Members
@@ -210,13 +251,32 @@ export interface Subcluster<S = Schema> extends AsyncDisposable {
     options: EmitOptions,
   ): Promise<Packet>
   /**
-   * The values of one event from this call on, as a loop. Holds up to 1,024 that the loop has not
-   * taken; beyond, the oldest are dropped and `missed` counts them. Ends on `leave` and on `signal`.
+   * The values of one event, or (undefined) of every event, from this call on, as a loop. With `since`,
+   * what `history` has comes first, and nothing twice. Holds up to 16,384 values and 64 MiB that the
+   * loop has not taken; beyond, the oldest are dropped and `missed` counts them. Ends on `leave` and
+   * on `signal`.
    */
-  events<K extends EventName<S>>(
-    event: K,
-    options?: ListenOptions,
-  ): AsyncIterableIterator<EventItem<EventsOf<S>[K]>>
+  events<K extends EventName<S> = EventName<S>>(
+    event?: K,
+    options?: ListenOptions & { readonly since?: Moment },
+  ): AsyncIterableIterator<EventItemOf<S, K>>
+  /**
+   * The published packets that are kept here, our own and those of earlier runs among them, each after
+   * those that it follows. `since` bounds the authors' clocks. Ends on `leave` and on `signal`.
+   */
+  history<K extends EventName<S> = EventName<S>>(
+    options?: ListenOptions & { readonly since?: Moment; readonly event?: K },
+  ): AsyncIterableIterator<HistoryItem<S, K>>
+  /**
+   * A key of this subcluster that opens nothing from before the day (UTC) of `since`, now by default:
+   * give it to a newcomer instead of the shared key. It serves as `sharedKey`.
+   */
+  key(options?: ListenOptions & { readonly since?: Moment }): Promise<Uint8Array>
+  /**
+   * Forgets the keys of the days (UTC) before that of `before`, and what they open: afterwards nobody
+   * learns those packets from this peer, whatever they take from it.
+   */
+  forget(options: ListenOptions & { readonly before: Moment }): Promise<void>
   /** Answers requests of this name. One function a name. What it throws, the caller gets. */
   handle<K extends RpcName<S>>(
     name: K,
@@ -308,9 +368,15 @@ export interface Socket extends AsyncDisposable {
     options?: ListenOptions,
   ): Off
   off(event: keyof SocketEvents, listener: (...args: never[]) => unknown): void
-  /** Joins the group of everyone who has this key; the same key gives the same object. */
+  /**
+   * Joins the group of everyone who has this key; the same key gives the same object. `order`: 'causal'
+   * (default) waits 2 s for the packets that one follows, then delivers it with `gap` set; 'strict'
+   * never delivers one before those.
+   */
   subcluster<S = Schema>(options: {
+    /** 32 bytes, or the 69 of `subcluster.key()`. */
     readonly sharedKey: Uint8Array
+    readonly order?: DeliveryOrder
     readonly signal?: AbortSignal
   }): Promise<Subcluster<S>>
   /** Connects to a peer by its id alone, by way of the peers we know. */
