@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
 import type { HistoryItem } from '../core/io.ts'
 import { HISTORY_PAGE_PACKETS } from './history.ts'
@@ -154,8 +155,10 @@ test('events since: what is kept, then what comes, nothing twice and nothing mis
 
 test('events since of every event, ended before it began, stops listening', async () => {
   const setup = await setUp()
-  const loop = setup.room.events(undefined, { since: 0 })
+  const { signal } = new AbortController()
+  const loop = setup.room.events(undefined, { since: 0, signal })
   await loop.return?.()
+  assert.deepEqual(getEventListeners(signal, 'abort'), [])
   assert.equal((await loop.next()).done, true)
   assert.equal(setup.host.all('history').length, 0)
   keeps(setup, [keptItem(1, 'x', 'a'), keptItem(2, 'y', 'b')])

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
 import {
   ANN,
@@ -53,10 +54,12 @@ test('listeners of a stay end with it; those of peer() hear every stay, until we
   const forOff = () => heard.push('never')
   room.peer(ANN).on('n', forOff)
   room.peer(ANN).off('n', forOff)
-  room.peer(ANN).on('n', () => heard.push('left'))
+  const { signal } = new AbortController()
+  room.peer(ANN).on('n', () => heard.push('left'), { signal })
   await room.leave()
   host.message(ANN, 'n', 4)
   assert.equal(heard.length, 5)
+  assert.deepEqual(getEventListeners(signal, 'abort'), [])
 })
 
 test('peer() tells of a peer what is known: nothing while it is away', async () => {
