@@ -173,6 +173,21 @@ test('no birthday is bet on a mapping that is not known yet, until the first ret
   assert.ok(known.ab.knocked + known.ba.knocked > 0, 'at once when it is known')
 })
 
+test('a window that the remote foretold before it knew of our crossing is no answer to it', () => {
+  const unknown = { mapping: 'unknown', filtering: 'unknown', allocation: 'unknown' } as const
+  const slow = { latencyMs: 15, lossRate: 0 }
+  for (const isFirst of [true, false]) {
+    const [late, known] = [{ ...SITES.preserving, vector: unknown }, SITES.preserving]
+    const pair = isFirst ? pairUp('stale', late, known, slow) : pairUp('stale', known, late, slow)
+    const site = isFirst ? pair.a : pair.b
+    pair.line.run(100)
+    // It tells so only when it begins, and what the other foretells is under way by then.
+    site.vector = { ...site.vector, mapping: 'endpoint-dependent', allocation: 'preserving' }
+    const isDirect = () => pair.ab.path === 'direct' && pair.ba.path === 'direct'
+    assert.ok(pair.line.run(1_000, isDirect), 'direct in the first round')
+  }
+})
+
 test('changes are told at most every 200 ms, and not twice', () => {
   const pair = pairUp('debounce', SITES.apdf, SITES.random)
   const told = () => pair.ab.messages.filter(({ type }) => type === 'candidates').length

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { describe, type TestContext, test } from 'node:test'
 import { commandsRun, namespacesMissing } from './namespaces.fixture.ts'
-import { NatLab, type NatType, type SiteOptions } from './nat-lab.fixture.ts'
-import { meet, NatVerifier } from './nat-verify.fixture.ts'
+import { NatLab, type NatType, type Site, type SiteOptions } from './nat-lab.fixture.ts'
+import { meet, type NatProbe, NatVerifier, type OpenSocket } from './nat-verify.fixture.ts'
 
 /** The laboratory's NATs are what they say, and one that is not is found out. */
 
@@ -257,10 +257,7 @@ test('a reset forgets every mapping, and new addresses take their place', LIMIT,
       const probe = await verifier.probe(site.host)
       const socket = await probe.open()
       assert.equal(await probe.later(socket, 600), true, `${nat}: before`)
-      const later = probe.later(socket, 600)
-      await new Promise((resolve) => setTimeout(resolve, 200))
-      site.reset()
-      assert.equal(await later, false, `${nat}: what was on its way is dropped`)
+      assert.ok(await isForgotten(site, probe, socket), `${nat}: what was on its way is dropped`)
       const mapped = await probe.seen(socket)
       assert.equal(mapped?.host, site.externalAddress)
       if (nat !== 'cgn') assert.notEqual(mapped.port, socket.mapped?.port, nat)
@@ -303,6 +300,17 @@ test('the lab of the matrix is made by few commands', LIMIT, (t) => {
   assert.equal(addresses.size, 14)
   assert.ok(commands <= COMMANDS_MAX, `${commands} commands`)
 })
+
+/** On a busy machine the answer may be quicker than the reset: then it gets more time. */
+async function isForgotten(site: Site, probe: NatProbe, socket: OpenSocket): Promise<boolean> {
+  for (const afterMs of [600, 1_200, 2_400, 4_800]) {
+    const later = probe.later(socket, afterMs)
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    site.reset()
+    if (!(await later)) return true
+  }
+  return false
+}
 
 function started(t: TestContext) {
   const lab = new NatLab(t)

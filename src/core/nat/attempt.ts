@@ -142,11 +142,12 @@ export class Attempt {
   /** The remote foretells: `message` is believable. */
   aim(message: Aim, now: Instant): void {
     if (this.#isOver || this.#aims >= AIMS_MAX) return
-    this.#aims++
     const { ours } = this.plan
-    if (ours === 'cross') {
-      if (message.count > 0) this.#crossAim(message, now)
-    } else if (ours === 'sweep' || ours === 'search') {
+    // Until the remote knows of our crossing it may foretell a window, which is no answer to it.
+    if (ours === 'cross' && message.count !== 1) return
+    this.#aims++
+    if (ours === 'cross') this.#crossAim(message, now)
+    else if (ours === 'sweep' || ours === 'search') {
       this.#endsAt = (now + PATIENCE_MS) as Instant
       if (message.count > 0) this.#sweep(message, now)
       else this.#search(message, now)

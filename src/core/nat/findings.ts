@@ -32,6 +32,8 @@ export class Findings {
   filtering: NatVector['filtering'] = 'unknown'
   hairpin: boolean | undefined
   #answers = 0
+  /** All answers of a round do not tell the allocation: that takes the ports of several. */
+  #isNarrow = false
   #ports: { readonly reflector: string; readonly port: number }[] = []
   #earlierFilter: (readonly FilterResult[])[] = []
 
@@ -42,6 +44,7 @@ export class Findings {
     this.filtering = 'unknown'
     this.hairpin = undefined
     this.#answers = 0
+    this.#isNarrow = false
     this.#ports = []
     this.#earlierFilter = []
   }
@@ -53,6 +56,13 @@ export class Findings {
       this.filtering === 'unknown' &&
       earlier.some(({ role, hasArrived }) => role === 'written' && hasArrived)
     )
+  }
+
+  /** What answers to one round tell, if enough of them arrive. */
+  get isMissingAnswers(): boolean {
+    if (this.mapping === 'unknown') return true
+    const isDependent = this.mapping === 'endpoint-dependent'
+    return isDependent && this.allocation === 'unknown' && !this.#isNarrow
   }
 
   /** Takes what a round gathered so far; may be called as it gathers more. */
@@ -83,6 +93,7 @@ export class Findings {
     this.mapping = verdict.mapping
     this.#answers = verdict.answers
     const allocation = judgeAllocation(gathered.all, verdict.mapping)
+    this.#isNarrow = allocation === 'narrow'
     if (allocation === 'narrow') {
       if (isBlock(this.#portsWith(gathered))) this.allocation = 'block'
     } else if (allocation !== 'unknown') {

@@ -187,6 +187,23 @@ test('reflectors that come one after the other are asked as they come', () => {
   }
 })
 
+test('ports that a lossy round did not tell are asked for again at once', () => {
+  const kind = {
+    mapping: 'address-and-port-dependent',
+    filtering: 'address-and-port-dependent',
+    allocation: 'sequential',
+  } as const
+  const missing = { soon: 0, later: 0 }
+  for (let seed = 0; seed < 40; seed++) {
+    // Of two reflectors five answers come, and four are needed.
+    const options = { seed: `lossy ${seed}`, reflectors: 2, loss: 0.1 }
+    if (surveyed(kind, 900, options).survey.nat.allocation === 'unknown') missing.soon++
+    if (surveyed(kind, 4_000, options).survey.nat.allocation === 'unknown') missing.later++
+  }
+  assert.ok(missing.soon >= 4, `${missing.soon} of 40 are not known after one round`)
+  assert.ok(missing.later <= 1, `${missing.later} of 40 are not known after three`)
+})
+
 test('while others are left to ask, a liar or loss costs a round and not half a minute', () => {
   for (const kind of KINDS.filter(({ allocation }) => allocation === 'preserving')) {
     for (let seed = 0; seed < 24; seed++) {

@@ -54,6 +54,8 @@ const PERIOD_JITTER = 0.2
 /** Facts that are missing are looked for again at once with others, or when budgets are full again. */
 const FOLLOW_UP_MS = 25_000
 const FOLLOW_UPS_MAX = 3
+/** Mapping and allocation take no knocks: a round that loss kept from finding them is repeated at once. */
+const REPEATS_MAX = 2
 /** Four knocks at once, and one more every five seconds, is what a reflector serves. */
 const KNOCK_REST_MS = 20_000
 /** A single reporter that changes its mind causes no more than this. */
@@ -88,6 +90,7 @@ export class Survey {
   #lastRoundAt: Instant | undefined
   #lastReflectors = 0
   #followUps = 0
+  #repeats = 0
 
   constructor(options: SurveyOptions, now: Instant) {
     this.#options = options
@@ -152,6 +155,7 @@ export class Survey {
     this.#lastRoundAt = undefined
     this.#lastReflectors = 0
     this.#followUps = 0
+    this.#repeats = 0
     this.#dueAt = (now + GATHER_MS) as Instant
     this.#forecaster.abort(now)
     this.#publish(now)
@@ -313,7 +317,11 @@ export class Survey {
   }
 
   #scheduleNext(now: Instant): void {
-    if (this.#isMissing() && this.#lastReflectors > 1 && this.#followUps < FOLLOW_UPS_MAX) {
+    const mayFind = this.#isMissing() && this.#lastReflectors > 1
+    if (mayFind && this.#findings.isMissingAnswers && this.#repeats < REPEATS_MAX) {
+      this.#repeats++
+      this.#schedule(now + GATHER_MS)
+    } else if (mayFind && this.#followUps < FOLLOW_UPS_MAX) {
       this.#followUps++
       const rested = this.#options.host.helpers().filter((each) => this.#restMs(each, now) === 0)
       this.#schedule(now + (rested.length > 1 ? GATHER_MS : FOLLOW_UP_MS))
