@@ -26,7 +26,7 @@ type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>
 
 /** A host that does what the test says: it keeps the commands, and the test sends the events. */
 export class ScriptedHost implements Host {
-  readonly peerId = ME
+  readonly peerId: PeerId
   readonly commands: Command[] = []
   isClosed = false
   /** Called for each command, as a peer that reacts at once would. */
@@ -44,6 +44,10 @@ export class ScriptedHost implements Host {
     counters: { datagramsIn: 3 },
   }
   #listener: (event: PeerEvent) => void = () => {}
+
+  constructor(peerId = ME) {
+    this.peerId = peerId
+  }
 
   command(command: Command): void {
     this.commands.push(command)
@@ -148,8 +152,8 @@ export function sentValue(command: { readonly value: Uint8Array | undefined }): 
   return command.value === undefined ? undefined : decodeValue(command.value)
 }
 
-export function scriptedSocket(): { host: ScriptedHost; socket: Socket } {
-  const host = new ScriptedHost()
+export function scriptedSocket(peerId = ME): { host: ScriptedHost; socket: Socket } {
+  const host = new ScriptedHost(peerId)
   const resolve = ({ addresses }: { addresses: readonly { host: string; port: number }[] }) =>
     Promise.resolve(addresses)
   return { host, socket: new PeerSocket({ host, resolve }) }

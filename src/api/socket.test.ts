@@ -153,6 +153,17 @@ test('a key that was exported serves as a shared key', async () => {
   assert.throws(() => socket.subcluster({ sharedKey: exported }), hasCode('EBADKEY'))
 })
 
+test('a subcluster that the peer refuses to join is thrown at the caller, and may be tried again', async () => {
+  const { host, socket } = scriptedSocket()
+  host.react = () => {
+    throw new TypeError('joined already')
+  }
+  assert.throws(() => socket.subcluster({ sharedKey: KEY }), /joined already/)
+  host.react = () => {}
+  await socket.subcluster({ sharedKey: KEY })
+  assert.equal(host.all('join').length, 2)
+})
+
 test("a subcluster's signal leaves it", async () => {
   const { host, socket } = scriptedSocket()
   const stop = new AbortController()

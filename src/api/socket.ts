@@ -286,7 +286,14 @@ export class PeerSocket implements Socket {
     }
     this.#byKey.set(key, joined)
     this.#byHandle.set(handle, joined.subcluster)
-    this.#host.command({ type: 'join', subcluster: handle, sharedKey, order })
+    try {
+      this.#host.command({ type: 'join', subcluster: handle, sharedKey, order })
+    } catch (error) {
+      // The same subcluster is joined by another of its keys.
+      this.#byKey.delete(key)
+      this.#byHandle.delete(handle)
+      throw error
+    }
     return joined
   }
 

@@ -8,6 +8,8 @@ export interface Terminal {
   readonly input: NodeJS.ReadableStream
   /** A person types there: no waiting, no end at the end of a file. */
   readonly isInteractive: boolean
+  /** The width of the terminal that output goes to; undefined when it goes anywhere else. */
+  readonly columns?: number | undefined
   /** Aborts on Ctrl-C. */
   readonly interrupted: AbortSignal
 }

@@ -11,9 +11,13 @@ import { type Command, type Terminal, UsageFault } from './command.ts'
 import { doctor } from './doctor.ts'
 import { id } from './id.ts'
 import { printerTo } from './printer.ts'
+import { pub } from './pub.ts'
+import { receive } from './receive.ts'
+import { send } from './send.ts'
+import { sub } from './sub.ts'
 import { up } from './up.ts'
 
-const COMMANDS: readonly Command[] = [up, chat, doctor, id]
+const COMMANDS: readonly Command[] = [up, chat, pub, sub, send, receive, doctor, id]
 
 const HELP = `latica: peers find each other and talk, without servers.
 
@@ -28,6 +32,10 @@ Start here, in two terminals (or on two machines of one network):
 On different networks, start a peer that others can reach, and give its ticket to the others:
   latica up --port 9777
   latica chat "a long secret" --peer latica://…
+
+To somebody who is away, with any peer that stays in between:
+  latica pub "a long secret" news "hello"
+  latica sub "a long secret"
 
 When peers do not find each other, this says what is in the way:
   latica doctor

@@ -19,5 +19,8 @@ process.exitCode = await run(process.argv.slice(2), {
     return process.stdin
   },
   isInteractive: process.stdin.isTTY === true,
+  get columns() {
+    return process.stdout.isTTY ? process.stdout.columns : undefined
+  },
   interrupted: interrupt.signal,
 })
