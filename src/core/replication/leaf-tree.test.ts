@@ -1,24 +1,25 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sodiumNative } from '../../crypto/sodium-native.ts'
-import { encodeLeaf, encodePacketMessage } from '../groups/member-wire.ts'
-import { SubclusterKeys } from '../groups/subcluster-keys.ts'
 import { SeededRandom } from '../seeded.fixture.ts'
 import { LeafAssembly } from './leaf-assembly.ts'
 import {
   growTree,
   LEAF_BYTES,
   type Leaf,
+  leafHash,
   PAYLOAD_BYTES_MAX,
   ROOT_HASHES_MAX,
   treeShape,
 } from './leaf-tree.ts'
+import { encodeLeaf } from './leaves/leaf-messages.ts'
 import { PACKET_BYTES_MAX } from './packet.ts'
 import { sealPacket } from './packet-seal.ts'
 
 const crypto = sodiumNative()
 /** What carries a message in a datagram: seal 20 to 25 bytes, frame 2 to 5. */
 const DATAGRAM_OVERHEAD_BYTES = 27
+const EMPTY = new Uint8Array(0)
 
 function grown(blobBytes: number) {
   const blob = new SeededRandom(blobBytes).bytes(blobBytes)
@@ -36,7 +37,8 @@ test('the shape follows from the size, and its top fits into the root at every s
 })
 
 test('64 KiB cost at most 71 kB in datagrams', () => {
-  const keys = new SubclusterKeys(crypto, new Uint8Array(32), new Uint8Array(32)).at(0)
+  const seed = new Uint8Array(32)
+  const keys = { tag: crypto.signingKeyPair(seed), sealKey: seed }
   const packet = sealPacket(crypto, keys, crypto.signingKeyPair(new Uint8Array(32)), {
     createdS: 0,
     lifeMinutes: 60,
@@ -47,7 +49,8 @@ test('64 KiB cost at most 71 kB in datagrams', () => {
     payload: new Uint8Array(65_536),
   })
   const messages = [
-    encodePacketMessage(packet.bytes),
+    // Behind its kind and its hop.
+    new Uint8Array(2 + packet.bytes.length),
     ...packet.levels
       .flat()
       .map((leaf) => encodeLeaf(packet.id, leaf.level, leaf.index, leaf.bytes)),
@@ -111,6 +114,60 @@ test('the missing leaves of a level are listed as far as they are vouched for', 
   assembly.add(0, 37, levels[0]?.[37]?.bytes ?? new Uint8Array(0))
   assert.deepEqual(assembly.missing(0, 3), [36, 38, 39])
   assert.deepEqual(assembly.missing(9, 3), [])
+})
+
+test('what is missing is found at the cost of what is found', (t) => {
+  const { root, levels } = grown(8_000_000)
+  const assembly = new LeafAssembly(crypto, root)
+  for (const level of levels.slice(1).toReversed())
+    for (const leaf of level) assembly.add(leaf.level, leaf.index, leaf.bytes)
+  // In this order a search from the beginning would pass over all that is there.
+  let calls = 0
+  const startedMs = performance.now()
+  while (!assembly.isComplete) {
+    const [index] = assembly.missing(0, 1)
+    assert.ok(index !== undefined)
+    assert.notEqual(assembly.add(0, index, levels[0]?.[index]?.bytes ?? EMPTY), 'wrong')
+    calls++
+  }
+  assert.equal(calls, levels[0]?.length)
+  t.diagnostic(`${calls} leaves, ${((performance.now() - startedMs) * 1000) / calls} µs each`)
+  assert.deepEqual(assembly.missing(0, 1), [])
+})
+
+test('the payload that has come is counted without the tree and the seal', () => {
+  const { root, levels } = grown(50_000)
+  const assembly = new LeafAssembly(crypto, root)
+  assert.deepEqual([assembly.receivedBytes, assembly.totalBytes], [0, 50_000 - 16])
+  for (const leaf of levels[1] ?? []) assembly.add(1, leaf.index, leaf.bytes)
+  assert.equal(assembly.receivedBytes, 0)
+  assembly.add(0, 7, levels[0]?.[7]?.bytes ?? EMPTY)
+  assert.equal(assembly.receivedBytes, LEAF_BYTES)
+  for (const leaf of levels[0] ?? []) assembly.add(0, leaf.index, leaf.bytes)
+  assert.equal(assembly.receivedBytes, assembly.totalBytes)
+})
+
+test('what is there can be given to another, in the order of its listing', () => {
+  const { blob, root, levels } = grown(50_000)
+  const from = new LeafAssembly(crypto, root)
+  for (const leaf of levels.toReversed().flat()) from.add(leaf.level, leaf.index, leaf.bytes)
+  assert.equal(from.has(1, 1), true)
+  assert.equal(from.has(1, 2), false)
+  assert.deepEqual(from.get(1, 1), levels[1]?.[1]?.bytes)
+  const to = new LeafAssembly(crypto, root)
+  for (const { level, index, bytes } of from.leaves())
+    assert.match(to.add(level, index, bytes), /taken|complete/)
+  assert.deepEqual(to.blob(), blob)
+})
+
+// Without the check of the length the first verdict is 'taken', and the honest holder of the rest is blamed.
+test('a leaf of another length than its place is wrong even if it is listed', () => {
+  const { root, levels } = grown(50_000)
+  const short = levels[1]?.[0]?.bytes.subarray(0, 40) ?? EMPTY
+  const hashes = root.hashes.slice()
+  hashes.set(leafHash(crypto, 1, short))
+  const assembly = new LeafAssembly(crypto, { ...root, hashes })
+  assert.equal(assembly.add(1, 0, short), 'wrong')
 })
 
 test('a leaf of one level does not pass as a leaf of another', () => {

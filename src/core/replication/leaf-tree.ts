@@ -11,6 +11,8 @@ import { ascii } from '../wire/bytes.ts'
 /** A multiple of a hash, and with its LEAF header (14 bytes at most) no longer than a packet. */
 export const LEAF_BYTES = 1152
 export const HASH_BYTES = 32
+/** How many leaves of the level below a leaf lists. */
+export const HASHES_PER_LEAF = LEAF_BYTES / HASH_BYTES
 /** As many as fit beside four parents and the longest event name: 51 + 7 + 18 × 32 + 443 + 64 ≤ 1168. */
 export const ROOT_HASHES_MAX = 18
 /** Guess: what one may publish to people who did not ask for it; files travel as streams. */
@@ -35,13 +37,19 @@ export interface Leaf {
 /** The number of leaves at each level, the lowest first. */
 export function treeShape(payloadBytes: number): readonly number[] {
   const shape: number[] = []
-  let levelBytes = payloadBytes + SEAL_BYTES
+  let bytes = payloadBytes + SEAL_BYTES
   do {
-    const count = Math.ceil(levelBytes / LEAF_BYTES)
+    const count = Math.ceil(bytes / LEAF_BYTES)
     shape.push(count)
-    levelBytes = count * HASH_BYTES
-  } while (levelBytes > ROOT_HASHES_MAX * HASH_BYTES)
+    bytes = count * HASH_BYTES
+  } while (bytes > ROOT_HASHES_MAX * HASH_BYTES)
   return shape
+}
+
+/** All leaves of a level together. */
+export function levelBytes(payloadBytes: number, level: number): number {
+  if (level === 0) return payloadBytes + SEAL_BYTES
+  return (treeShape(payloadBytes)[level - 1] ?? 0) * HASH_BYTES
 }
 
 export function leafHash(crypto: Crypto, level: number, bytes: Uint8Array): Uint8Array {
