@@ -6,7 +6,13 @@ import type { PeerId } from '../../io.ts'
 import { SeededRandom } from '../../seeded.fixture.ts'
 import { toHex } from '../../wire/bytes.ts'
 import { ALICE, at, BOB, exchange, randomNames, SALT_KEY, type Sent, Side } from './pair.fixture.ts'
-import { decodeReconcileMessage, type EndMessage, KIND_END, KIND_SYNC } from './reconcile-wire.ts'
+import {
+  decodeReconcileMessage,
+  type EndMessage,
+  KIND_END,
+  KIND_SYMBOLS,
+  KIND_SYNC,
+} from './reconcile-wire.ts'
 import { NAMES_MAX } from './salted-set.ts'
 
 const EVERYTHING = { kind: 'everything' } as const
@@ -73,6 +79,21 @@ test('each side gives what the other lacks, in any order of messages and sizes o
     }),
     { seed: 77, numRuns: 200 },
   )
+})
+
+test('a table that does not decode gives way to a list, which is right', () => {
+  const names = randomNames(new SeededRandom(13), 3_100)
+  const { alice, bob, messages } = exchange(names.slice(0, 3_000), names.slice(50), {
+    shuffle: (sent) => {
+      for (const { payload } of sent)
+        if (payload[0] === KIND_SYMBOLS) payload[payload.length - 1] = 99
+      return sent
+    },
+  })
+  assert.deepEqual(ordered(alice.given), hexOf(names.slice(0, 50)))
+  assert.deepEqual(ordered(bob.given), hexOf(names.slice(3_000)))
+  const symbols = messages.filter(([kind]) => kind === KIND_SYMBOLS).length
+  assert.ok(symbols > 1 && symbols < 20, `${symbols} messages of symbols`)
 })
 
 test('equal seeds make equal bytes', () => {
