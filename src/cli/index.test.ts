@@ -30,7 +30,7 @@ async function latica(...argv: string[]): Promise<Outcome> {
 test('--help teaches: what a command is for, examples to copy, every option', async () => {
   const { code, out } = await latica('--help')
   assert.equal(code, 0)
-  for (const command of ['up', 'chat', 'doctor', 'id']) {
+  for (const command of ['up', 'chat', 'pub', 'sub', 'send', 'receive', 'doctor', 'id']) {
     assert.match(out, new RegExp(`^  ${command} `, 'm'))
     const help = await latica(command, '--help')
     assert.equal(help.code, 0)
@@ -44,8 +44,30 @@ test('--help teaches: what a command is for, examples to copy, every option', as
 
 test('wrong usage says on stderr what to do, and ends with 2', async () => {
   const wrong: [string[], RegExp][] = [
-    [[], /A command is missing\. There are: up, chat, doctor, id\.\nTry: latica --help/],
+    [
+      [],
+      /A command is missing\. There are: up, chat, pub, sub, send, receive, doctor, id\.\nTry: latica --help/,
+    ],
     [['pu'], /There is no command "pu"/],
+    [['up', '--cache', '2000'], /--cache needs 1 to 1024 MiB, got 2000/],
+    [['pub'], /The secret is missing: latica pub/],
+    [['pub', 's'], /The event is missing/],
+    [['pub', 's', 'e', 'two', 'words'], /more than one value/],
+    [['pub', 's', 'e', 'v', '--ttl', 'soon'], /--ttl needs a time like 90s/],
+    [['pub', 's', 'e', 'v', '--ttl', '8d'], /--ttl needs at most 7d, got "8d"/],
+    [['pub', 's', '#e', 'v'], /event: expected .*does not begin with "#"/],
+    [['pub', 's', 'e', '--wait', '9999999'], /--wait needs at most 2147483 seconds/],
+    [['sub'], /The secret is missing: latica sub/],
+    [['sub', 's', 'a', 'b'], /more than one event/],
+    [['sub', 's', '--since', 'lunch'], /--since needs a time ago/],
+    [['sub', 's', '--count', '0'], /--count needs 1 or more/],
+    [['send'], /The secret is missing: latica send/],
+    [['send', 's'], /The file is missing/],
+    [['send', 's', '/no/such'], /There is no file "\/no\/such"/],
+    [['send', 's', '/'], /"\/" is no file/],
+    [['receive'], /The secret is missing: latica receive/],
+    [['receive', 's', 'a', 'b'], /more than one folder/],
+    [['receive', 's', '--count', '0'], /--count needs 1 or more/],
     [['chat'], /The secret is missing: latica chat "a long secret"\.\nTry: latica chat --help/],
     [['chat', 'two', 'words'], /quotes/],
     [['up', 'more'], /takes no "more"/],

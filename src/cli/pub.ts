@@ -1,8 +1,9 @@
 import { createInterface } from 'node:readline'
+import { checkName } from '../api/limits.ts'
 import { type Command, type Invocation, UsageFault } from './command.ts'
 import { COMMON_HELP, COMMON_OPTIONS, textOf } from './common-options.ts'
 import { inRoom, isConnected, type Room, secretOf, WAIT_MS } from './room.ts'
-import { secondsOption, spanOption } from './times.ts'
+import { secondsOption, ttlOption } from './times.ts'
 import { parsedValue } from './value-text.ts'
 
 /** Values under way at a time: enough to keep a path busy, and little to lose on Ctrl-C. Guess. */
@@ -40,9 +41,10 @@ export const pub: Command = {
     const [secret, [event, text, ...more]] = secretOf('pub', positionals)
     if (event === undefined)
       throw new UsageFault('The event is missing: latica pub "a long secret" news "hello".')
+    checkName(event, 'event')
     if (more.length > 0)
       throw new UsageFault('There is more than one value: put it into quotes if it has spaces.')
-    const ttl = spanOption(textOf(values, 'ttl'), 'ttl')
+    const ttl = ttlOption(textOf(values, 'ttl'), 'ttl')
     const waitMs = secondsOption(values, 'wait') ?? WAIT_MS
     return inRoom(invocation, secret, async ({ socket, room }) => {
       const isMet = isConnected(socket, waitMs, invocation.terminal.interrupted)

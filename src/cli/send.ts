@@ -9,7 +9,7 @@ import { FileSender } from './file-sender.ts'
 import { harmless, short } from './printer.ts'
 import { sizeText } from './progress-line.ts'
 import { inRoom, isConnected, secretOf, WAIT_MS } from './room.ts'
-import { secondsOption, spanOption } from './times.ts'
+import { secondsOption, ttlOption } from './times.ts'
 
 /** Members that are here and take files say so within that time. Guess. */
 const RECEIPT_MS = 3_000
@@ -54,7 +54,7 @@ export const send: Command = {
     const [secret, paths] = secretOf('send', positionals)
     if (paths.length === 0)
       throw new UsageFault('The file is missing: latica send "a long secret" photo.jpg.')
-    const ttl = spanOption(textOf(values, 'ttl'), 'ttl')
+    const ttl = ttlOption(textOf(values, 'ttl'), 'ttl')
     const waitMs = secondsOption(values, 'wait') ?? WAIT_MS
     for (const path of paths) await checkFile(path)
     const crypto = await loadCrypto()

@@ -1,3 +1,4 @@
+import { checkName } from '../api/limits.ts'
 import type { EventItem, Loose } from '../api/types.ts'
 import { type Command, type Invocation, UsageFault } from './command.ts'
 import { COMMON_HELP, COMMON_OPTIONS, numberOf, textOf } from './common-options.ts'
@@ -25,7 +26,7 @@ A line is: time, author, event, value. With --json a value's bytes are {"base64"
 and maps arrays of entries.
 
 Options:
-  --since <time>     first what was published since: 2h ago, a date, or all (its author's clock counts)
+  --since <time>     first what was published since: 2h (ago), a date or all, by its author's clock
   --count <number>   end after so many values
   --for <seconds>    end after so many seconds: with 1 if --count was not reached
 ${COMMON_HELP}`
@@ -45,6 +46,7 @@ export const sub: Command = {
     const [secret, [event, ...more]] = secretOf('sub', positionals)
     if (more.length > 0)
       throw new UsageFault('There is more than one event: leave it out to print all of them.')
+    if (event !== undefined) checkName(event, 'event')
     const since = momentOption(textOf(values, 'since'), 'since', Date.now())
     const count = numberOf(values, 'count')
     if (count === 0) throw new UsageFault('--count needs 1 or more.')

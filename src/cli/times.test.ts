@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { UsageFault } from './command.ts'
-import { momentOption, secondsOption, spanOf, spanOption } from './times.ts'
+import { momentOption, secondsOption, spanOf, ttlOption } from './times.ts'
 
 test('spans are a number and a unit', () => {
   assert.deepEqual(
@@ -10,8 +10,8 @@ test('spans are a number and a unit', () => {
   )
   for (const text of ['', '2', 'h', '2 h', '-2h', '1.5h', '2w', '9999999999s'])
     assert.equal(spanOf(text), undefined, text)
-  assert.equal(spanOption(undefined, 'ttl'), undefined)
-  for (const text of ['0s', 'soon']) assert.throws(() => spanOption(text, 'ttl'), UsageFault)
+  assert.equal(ttlOption(undefined, 'ttl'), undefined)
+  for (const text of ['0s', 'soon', '8d']) assert.throws(() => ttlOption(text, 'ttl'), UsageFault)
 })
 
 test('a moment is a span ago, a date, or all', () => {

@@ -1,3 +1,4 @@
+import { TTL_MS_MAX } from '../api/limits.ts'
 import { type Invocation, type OptionValues, UsageFault } from './command.ts'
 import { numberOf } from './common-options.ts'
 
@@ -35,10 +36,12 @@ export function endOf({ values, terminal }: Invocation): AbortSignal {
   return AbortSignal.any([terminal.interrupted, AbortSignal.timeout(ms)])
 }
 
-/** The span that an option names. */
-export function spanOption(text: string | undefined, name: string): number | undefined {
+/** How long a packet is to be kept. */
+export function ttlOption(text: string | undefined, name: string): number | undefined {
   if (text === undefined) return undefined
   const span = spanOf(text)
+  if (span !== undefined && span > TTL_MS_MAX)
+    throw new UsageFault(`--${name} needs at most 7d, got ${JSON.stringify(text)}.`)
   if (span !== undefined && span > 0) return span
   throw new UsageFault(
     `--${name} needs a time like 90s, 30m, 2h or 7d, got ${JSON.stringify(text)}.`,

@@ -4,7 +4,7 @@ import { ANN, BOB, scriptedSocket, settled } from '../api/scripted-host.fixture.
 import type { NatVector } from '../core/io.ts'
 import { UNKNOWN_NAT } from '../core/nat/vector.ts'
 import { printerTo } from './printer.ts'
-import { report } from './up.ts'
+import { keptTeller, report } from './up.ts'
 
 test('up says what it is behind once that is known, and again only when it changes', async () => {
   const { host, socket } = scriptedSocket()
@@ -50,4 +50,35 @@ test('up names the path of each peer that connects', () => {
       [BOB, 'direct'],
     ],
   )
+})
+
+test('up tells what it keeps for others: programmes each change, people once a minute', async () => {
+  for (const json of [true, false]) {
+    const { host, socket } = scriptedSocket()
+    const lines: string[] = []
+    let now = 0
+    const tell = keptTeller(
+      socket,
+      printerTo((text) => void lines.push(text), json),
+      () => now,
+    )
+    for (const [packetsKept, cacheBytes] of [
+      [0, 0],
+      [2, 700],
+      [2, 700],
+      [3, 1_500],
+    ]) {
+      const counters = { packetsKept: packetsKept ?? 0, cacheBytes: cacheBytes ?? 0 }
+      host.snapshotNow = { ...host.snapshotNow, counters }
+      tell()
+      now += 1_000
+    }
+    if (json)
+      assert.deepEqual(
+        lines.map((line) => JSON.parse(line).packets),
+        [2, 3],
+      )
+    else assert.deepEqual(lines, ['keeping 2 packets of others, 700 B\n'])
+    await socket.close()
+  }
 })
