@@ -30,6 +30,8 @@ export interface PacketWish {
   readonly lifeMinutes?: number
   /** Makes it a root. */
   readonly payloadBytes?: number
+  /** Makes it this root, whose leaves the caller has. */
+  readonly root?: RootTree
 }
 
 /** Each one differs, by `number`. */
@@ -43,7 +45,7 @@ export function madePacket(number: number, wish: PacketWish = {}): MadePacket {
     payloadBytes === undefined
       ? undefined
       : growTree(crypto, new SeededRandom(number).bytes(payloadBytes + 16))
-  const root: RootTree | undefined = grown?.root
+  const root = wish.root ?? grown?.root
   const header = encodeHeader({ createdS, lifeMinutes, tag: tagBytes, salt, root })
   const least = header.length + 180
   const sizeBytes = Math.ceil(Math.max(wish.sizeBytes ?? 496, least) / 16) * 16
