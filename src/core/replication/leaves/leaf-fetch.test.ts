@@ -407,3 +407,36 @@ test('nothing that a remote sends throws', () => {
   }
   assert.equal(new StoreBench().store.count, 0)
 })
+
+// Leaves under way that are forgotten, or counted twice, leave a holder unasked for ever.
+test('whatever fails and comes back, in any order, all becomes whole and no place is lost', () => {
+  for (let seed = 1; seed <= 12; seed++) {
+    const random = new SeededRandom(seed)
+    const made = Array.from({ length: 5 }, (_, i) => madePacket(i, { payloadBytes: 120_000 }))
+    const world = new LeafWorld()
+    const has = (_: number) => random.below(10) > 0
+    const nodes = [1, 2, 3, 4].map(() => world.addHolder(5 + random.below(60), made, has))
+    nodes.push(world.addHolder(30, made))
+    for (const one of made) world.want(one)
+    for (let step = 0; step < 60; step++) {
+      const node = nodes[random.below(nodes.length)]
+      const one = made[random.below(made.length)]
+      assert.ok(node && one)
+      if (random.below(3) === 0) node.isSilent = !node.isSilent
+      else if (random.below(4) === 0) world.fetch.sessionGone(node.peer, world.now)
+      else world.fetch.holder(one.name, node.peer, world.now)
+      world.run(random.below(300))
+      for (const { peer } of nodes) assert.equal(world.fetch.underWay(peer) <= WINDOW_MAX, true)
+    }
+    for (const node of nodes) node.isSilent = false
+    for (const one of made)
+      for (const { peer } of nodes) world.fetch.holder(one.name, peer, world.now)
+    world.run(60_000)
+    for (const one of made) assertWhole(world, one)
+    assert.deepEqual([world.fetch.holderCount, world.fetch.activeCount], [0, 0])
+    assert.deepEqual(
+      world.rejected.filter((code) => code !== 'unknown'),
+      [],
+    )
+  }
+})

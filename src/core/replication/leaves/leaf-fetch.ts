@@ -81,6 +81,11 @@ export class LeafFetch {
     return this.#holders.size
   }
 
+  /** Leaves that a peer was asked for and that have not come. */
+  underWay(peer: PeerId): number {
+    return this.#holders.get(peer)?.underWay ?? 0
+  }
+
   /** Begins, if it has not begun. Of two roots whose short names are equal the first is fetched. */
   want(held: HeldPacket, now: Instant): void {
     if (held.isWhole || held.leaves === undefined) return
