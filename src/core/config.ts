@@ -20,4 +20,6 @@ export interface PeerConfig {
   readonly lan: boolean
   /** Carry datagrams between peers that cannot reach each other yet. */
   readonly relay: boolean
+  /** What is kept for strangers, in bytes. */
+  readonly cacheBytes: number
 }

@@ -99,16 +99,30 @@ export type Input =
   /** A router forwards this address of its own to `SOCKET_IPV4`; undefined: none does any more. */
   | { readonly type: 'portMapping'; readonly mapping: PortMapping | undefined }
   | { readonly type: 'loaded'; readonly prefix: string; readonly records: readonly StoredRecord[] }
+  /** Answers `sync`: whether every `store` before it is on disk. */
+  | { readonly type: 'synced'; readonly isKept: boolean }
   | { readonly type: 'deadline' }
   | { readonly type: 'command'; readonly command: Command }
 
 /** A number the caller chose to name one of its operations, calls, streams or subclusters. */
 export type Handle = number
 
+/** Whether a packet may be delivered before one that it follows. */
+export type DeliveryOrder = 'causal' | 'strict'
+
 export type Delivery = 'durable' | 'live' | 'lossy'
 
 export type Command =
-  | { readonly type: 'join'; readonly subcluster: Handle; readonly sharedKey: Uint8Array }
+  /**
+   * `sharedKey`: 32 bytes, or what a `key` event gave (69 bytes). `order`: `causal` delivers a packet
+   * whose parents do not come with `gap` set; `strict` never delivers before them.
+   */
+  | {
+      readonly type: 'join'
+      readonly subcluster: Handle
+      readonly sharedKey: Uint8Array
+      readonly order: DeliveryOrder
+    }
   | { readonly type: 'leave'; readonly subcluster: Handle }
   /** Publishes to the subcluster. Answered by `done` (with the packet) or `failed`. */
   | {
@@ -120,7 +134,10 @@ export type Command =
       readonly delivery: Delivery
       readonly lifeMs: number
     }
-  /** One acknowledged message to one member: `done` when the other side's core has it. */
+  /**
+   * One acknowledged message to one member: `done` when the other side's core has it. For a member that
+   * is away it is sealed and kept by others: `done`, with its packet, when they have it.
+   */
   | {
       readonly type: 'send'
       readonly operation: Handle
@@ -138,6 +155,33 @@ export type Command =
       readonly name: string
       readonly value: Uint8Array
       readonly timeoutMs: number
+    }
+  /**
+   * Packets of the subcluster that are kept here, earlier runs' included, in causal order: answered by
+   * `history`. `since` bounds the author's clock; `after` is the last packet of the page before.
+   */
+  | {
+      readonly type: 'history'
+      readonly operation: Handle
+      readonly subcluster: Handle
+      readonly since: UnixMs
+      readonly after: HistoryCursor | undefined
+      /** Packets of a page at most, 1 to 1024; a page of large ones may be shorter. */
+      readonly limit: number
+    }
+  /** Asks for the key that opens the subcluster from the day of `since` on: answered by `key`. */
+  | {
+      readonly type: 'exportKey'
+      readonly operation: Handle
+      readonly subcluster: Handle
+      readonly since: UnixMs
+    }
+  /** Forgets the keys of the days before that of `before`, and the packets they open. `done` at once. */
+  | {
+      readonly type: 'forget'
+      readonly operation: Handle
+      readonly subcluster: Handle
+      readonly before: UnixMs
     }
   /** Gives up waiting for an operation; a cancelled request is cancelled at the other side too. */
   | { readonly type: 'cancel'; readonly operation: Handle }
@@ -194,9 +238,19 @@ export interface PacketInfo {
   readonly gap: boolean
 }
 
+/** A place in the causal order: right after this packet. */
+export type HistoryCursor = Pick<PacketInfo, 'id' | 'lamport'>
+
+export interface HistoryItem {
+  readonly packet: PacketInfo
+  readonly event: string
+  readonly value: Uint8Array
+}
+
 /** Why an operation failed; becomes `LaticaError.code` at the edge. */
 export type FailureCode =
   | 'EPEERGONE'
+  | 'EFORGOTTEN'
   | 'ETIMEDOUT'
   | 'ETOOBIG'
   | 'EREMOTE'
@@ -242,8 +296,29 @@ export type PeerEvent =
       readonly event: string
       readonly value: Uint8Array
       readonly delivery: 'ordered' | 'lossy'
-      readonly via: 'direct' | 'relayed'
+      readonly via: 'direct' | 'relayed' | 'cache'
+      /** Set when it was kept for us while we were away. */
+      readonly packet: PacketInfo | undefined
     }
+  /** A large packet is on its way in: told at most every 100 ms, and when it is whole. */
+  | {
+      readonly type: 'progress'
+      readonly subcluster: Handle
+      readonly packet: PacketId
+      readonly author: PeerId
+      readonly event: string
+      readonly receivedBytes: number
+      readonly totalBytes: number
+    }
+  /** A page of packets in causal order. `isLast`: there are no more. */
+  | {
+      readonly type: 'history'
+      readonly operation: Handle
+      readonly packets: readonly HistoryItem[]
+      readonly isLast: boolean
+    }
+  /** A key that opens the subcluster from a day on, and no day before: 69 bytes. */
+  | { readonly type: 'key'; readonly operation: Handle; readonly key: Uint8Array }
   | {
       readonly type: 'call'
       readonly call: Handle
@@ -305,6 +380,8 @@ export type Output =
   | { readonly type: 'load'; readonly prefix: string }
   /** Writes or (`undefined`) deletes. Precedes any `transmit` that depends on it. */
   | { readonly type: 'store'; readonly key: string; readonly value: Uint8Array | undefined }
+  /** Asks to be told (`synced`) when every `store` so far is on disk. One at a time is under way. */
+  | { readonly type: 'sync' }
   | { readonly type: 'event'; readonly event: PeerEvent }
 
 /** When the core next wants a `deadline` input, and why: the reason is for traces. */

@@ -19,6 +19,7 @@ import type {
   RejectCode,
   SessionSnapshot,
   Snapshot,
+  StoredRecord,
   UnixMs,
 } from './io.ts'
 import { SOCKET_IPV6, SOCKET_LAN, SOCKET_SCRATCH } from './io.ts'
@@ -28,9 +29,11 @@ import { Beacon } from './overlay/beacon.ts'
 import { isSameAddress } from './overlay/known-peers.ts'
 import { decodeOverlayMessage, KIND_SUBCLUSTER_MIN } from './overlay/messages.ts'
 import { Neighbours } from './overlay/neighbours.ts'
+import { type Placement, smallPlacement } from './overlay/placement.ts'
 import { Relay, routeThrough } from './overlay/relay.ts'
 import { REMEMBERED_PREFIX } from './overlay/remembered.ts'
 import { Wanted } from './overlay/wanted.ts'
+import { STORED_PREFIXES } from './replication/replication.ts'
 import { Identity } from './session/identity.ts'
 import type { Route } from './session/route.ts'
 import type { Session, SessionEvent } from './session/session.ts'
@@ -61,6 +64,7 @@ export class Peer implements Core {
   readonly #stun: TokenBucket
   readonly #reachability: Reachability
   readonly #wanted: Wanted
+  readonly #placement: Placement = smallPlacement(() => this.#sessions.size + 1)
   readonly #sockets = new Map<number, readonly LocalAddress[]>()
   readonly #counters: Record<string, number> = {}
   readonly #traffic = { datagramsIn: 0, bytesIn: 0, datagramsOut: 0, bytesOut: 0, handshakesOut: 0 }
@@ -89,16 +93,26 @@ export class Peer implements Core {
     this.#reachability = new Reachability({ random, host: this.#reachabilityHost() }, now)
     this.#neighbours = new Neighbours(identity.peerId, random, this.#neighbourHost())
     this.#wanted = new Wanted(this.#wantedHost(), now)
-    this.#groups = new Groups({
+    const groups = {
       crypto,
       random,
       identity: { peerId: identity.peerId, ...config.identity },
       clusterId: config.clusterId,
-      emit: (event) => this.#emit(event),
-      reject: (code) => this.#reject(code, undefined),
-    })
+      cacheBytes: config.cacheBytes,
+      placement: () => this.#placement,
+      meanStayMs: () => undefined,
+      setGoals: () => {},
+      store: (key: string, value: Uint8Array | undefined) =>
+        this.#output({ type: 'store', key, value }),
+      load: (prefix: string) => this.#output({ type: 'load', prefix }),
+      requestSync: () => this.#output({ type: 'sync' }),
+      emit: (event: PeerEvent) => this.#emit(event),
+      reject: (code: RejectCode) => this.#reject(code, undefined),
+    }
+    this.#groups = new Groups(groups, now, wall)
     for (const bootstrap of config.bootstrap) this.#neighbours.addBootstrap(bootstrap, now)
-    this.#output({ type: 'load', prefix: REMEMBERED_PREFIX })
+    for (const prefix of [REMEMBERED_PREFIX, ...STORED_PREFIXES])
+      this.#output({ type: 'load', prefix })
   }
 
   handle(input: Input, now: Instant, wall: UnixMs): void {
@@ -128,7 +142,10 @@ export class Peer implements Core {
         this.#reachability.mapped(input.mapping, now)
         break
       case 'loaded':
-        this.#count('unreadableRecords', this.#neighbours.load(input.records, now))
+        this.#onLoaded(input.prefix, input.records)
+        break
+      case 'synced':
+        this.#groups.synced(input.isKept)
         break
     }
     this.#sessions.settle(now)
@@ -157,7 +174,12 @@ export class Peer implements Core {
       local: [...this.#sockets.values()].flat(),
       nat: this.#reachability.nat,
       sessions: [...this.#sessions.all()].map((session) => this.#sessionSnapshot(session)),
-      counters: { ...this.#traffic, ...this.#counters, ...this.#reachability.counters },
+      counters: {
+        ...this.#traffic,
+        ...this.#counters,
+        ...this.#reachability.counters,
+        ...this.#groups.counters,
+      },
     }
   }
 
@@ -227,6 +249,14 @@ export class Peer implements Core {
     }
   }
 
+  #onLoaded(prefix: string, records: readonly StoredRecord[]): void {
+    const unreadable =
+      prefix === REMEMBERED_PREFIX
+        ? this.#neighbours.load(records, this.#now)
+        : this.#groups.loaded(prefix, records, this.#now, this.#wall)
+    this.#count('unreadableRecords', unreadable)
+  }
+
   #onSocket(socket: number, addresses: readonly LocalAddress[] | undefined): void {
     if (socket >= SOCKET_SCRATCH) return this.#reachability.socket(socket, addresses, this.#now)
     const before = this.#sockets.get(socket)
@@ -274,7 +304,7 @@ export class Peer implements Core {
       case 'observed':
         return this.#reachability.observe(session.peer, event.route, event.address, this.#now)
       case 'lost':
-        this.#groups.sessionLost(session)
+        this.#groups.sessionLost(session, this.#now, this.#wall)
         this.#relayGone(session.peer)
         this.#neighbours.sessionGone(session, this.#now, false)
         return this.#emit({ type: 'disconnection', peer: session.peer, why: 'timeout' })
@@ -282,7 +312,7 @@ export class Peer implements Core {
         this.#emit({ type: 'connection', peer: session.peer, path: session.path })
         this.#neighbours.sessionUp(session, this.#now, this.#wall)
         this.#reachability.sessionUp(session, this.#now)
-        return this.#groups.sessionBack(session)
+        return this.#groups.sessionBack(session, this.#now)
       case 'woke':
         return this.#reachability.woke(session, this.#now)
       case 'path': {

@@ -55,7 +55,8 @@ export class Driver {
   readonly #core: Core
   readonly #inputs: Input[] = []
   readonly #writes = new Set<Promise<void>>()
-  readonly #storageFailed = (error: unknown) => this.#options.onPortError(error, 'storage')
+  /** A write failed since the core last asked. */
+  #hasLostWrite = false
   readonly #onClosed: ((flushed: MaybePromise<void>) => void)[] = []
   #events: PeerEvent[] = []
   #state: 'made' | 'open' | 'closed' = 'made'
@@ -172,7 +173,6 @@ export class Driver {
   }
 
   #perform(output: Output): void {
-    const { storage } = this.#options
     switch (output.type) {
       case 'transmit':
         this.#send(output.to, output.data)
@@ -184,7 +184,10 @@ export class Driver {
         this.#guardPort('transport', () => this.#options.transport.unbind(output.socket))
         return
       case 'store':
-        this.#guardPort('storage', () => this.#follow(storage.write(output.key, output.value)))
+        this.#write(output.key, output.value)
+        return
+      case 'sync':
+        this.#sync()
         return
       case 'load':
         this.#load(output.prefix)
@@ -231,12 +234,31 @@ export class Driver {
     else loaded(answer)
   }
 
-  #follow(answer: MaybePromise<void>): void {
+  #write(key: string, value: Uint8Array | undefined): void {
+    const failed = (error: unknown) => {
+      this.#hasLostWrite = true
+      this.#options.onPortError(error, 'storage')
+    }
+    let answer: MaybePromise<void>
+    try {
+      answer = this.#options.storage.write(key, value)
+    } catch (error) {
+      failed(error)
+      return
+    }
     if (!(answer instanceof Promise)) return
-    const settled: Promise<void> = answer
-      .catch(this.#storageFailed)
-      .finally(() => this.#writes.delete(settled))
+    const settled: Promise<void> = answer.catch(failed).finally(() => this.#writes.delete(settled))
     this.#writes.add(settled)
+  }
+
+  #sync(): void {
+    const tell = () => {
+      const isKept = !this.#hasLostWrite
+      this.#hasLostWrite = false
+      this.#feed({ type: 'synced', isKept })
+    }
+    if (this.#writes.size === 0) tell()
+    else void Promise.all(this.#writes).then(tell)
   }
 
   #tell(): void {
@@ -291,12 +313,13 @@ export class Driver {
     this.#inputs.length = 0
     this.#disarmTimer()
     this.#guardPort('transport', () => transport.close())
+    const failed = (error: unknown) => this.#options.onPortError(error, 'storage')
     const closeStorage = (): MaybePromise<void> => {
       try {
         const answer = storage.close()
-        if (answer instanceof Promise) return answer.catch(this.#storageFailed)
+        if (answer instanceof Promise) return answer.catch(failed)
       } catch (error) {
-        this.#storageFailed(error)
+        failed(error)
       }
     }
     this.#flushed =

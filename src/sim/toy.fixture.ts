@@ -56,7 +56,7 @@ export class Toy {
 
   /** Stores a record under `toy/<number>`. */
   store(number: number, value: Uint8Array): void {
-    this.host.command({ type: 'join', subcluster: number, sharedKey: value })
+    this.host.command({ type: 'join', subcluster: number, sharedKey: value, order: 'causal' })
   }
 
   get heard(): number {

@@ -6,6 +6,9 @@ import { toHex } from '../core/wire/bytes.ts'
 import type { CoreContext, Host } from './host.ts'
 import { type HostOptions, Internet, type InternetOptions } from './internet.ts'
 
+/** DESIGN §8. */
+const CACHE_BYTES = 16 * 1024 * 1024
+
 export interface WorldOptions extends InternetOptions {
   readonly crypto: Crypto
 }
@@ -20,6 +23,8 @@ export interface PeerOptions extends HostOptions {
   readonly bootstrap?: 'all' | readonly (SimPeer | Host | LocalAddress)[]
   readonly lan?: boolean
   readonly relay?: boolean
+  /** What it keeps for strangers. Default 16 MiB. */
+  readonly cacheBytes?: number
   /** Made from the seed and the peer's name when not given. */
   readonly identity?: KeyPair
 }
@@ -55,6 +60,7 @@ export class World extends Internet {
           bootstrap,
           lan: options.lan ?? false,
           relay: options.relay ?? true,
+          cacheBytes: options.cacheBytes ?? CACHE_BYTES,
         },
         now,
         wall,

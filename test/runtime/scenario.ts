@@ -19,7 +19,7 @@ export function runScenario(seed: number, crypto: Crypto): string {
   const peers: SimPeer[] = []
   for (let i = 0; i < PEERS; i++) {
     const peer = world.addPeer({ clusterId, bootstrap: 'all' })
-    peer.command({ type: 'join', subcluster: SUBCLUSTER, sharedKey })
+    peer.command({ type: 'join', subcluster: SUBCLUSTER, sharedKey, order: 'causal' })
     peers.push(peer)
   }
   world.run(MEETING_MS)

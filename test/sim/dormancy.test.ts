@@ -102,7 +102,7 @@ function crowd(
 }
 
 function join(peer: SimPeer, sharedKey: Uint8Array): void {
-  peer.command({ type: 'join', subcluster: SUBCLUSTER, sharedKey })
+  peer.command({ type: 'join', subcluster: SUBCLUSTER, sharedKey, order: 'causal' })
 }
 
 function perPeerAndHour(net: World, peers: number, forMs: number): number {

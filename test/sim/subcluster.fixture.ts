@@ -17,7 +17,7 @@ export function addMember(
   sharedKey: Uint8Array = SHARED_KEY,
 ): SimPeer {
   const peer = world.addPeer({ clusterId: CLUSTER_ID, ...options })
-  peer.command({ type: 'join', subcluster: SUBCLUSTER, sharedKey })
+  peer.command({ type: 'join', subcluster: SUBCLUSTER, sharedKey, order: 'causal' })
   return peer
 }
 

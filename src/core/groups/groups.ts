@@ -11,55 +11,58 @@ import type {
   PeerEvent,
   PeerId,
   RejectCode,
+  StoredRecord,
   UnixMs,
 } from '../io.ts'
-import { PAYLOAD_BYTES_MAX } from '../replication/leaf-tree.ts'
-import { LIFE_MINUTES_MAX, SALT_BYTES } from '../replication/packet.ts'
+import type { Placement } from '../overlay/placement.ts'
 import { EVENT_BYTES_MAX } from '../replication/packet-seal.ts'
-import { Replication } from '../replication/replication.ts'
+import { type Delivered, type Progress, Replication } from '../replication/replication.ts'
 import type { SessionPort } from '../session/port.ts'
-import { toHex, utf8 } from '../wire/bytes.ts'
+import { utf8 } from '../wire/bytes.ts'
 import { Calls } from './calls.ts'
+import { CONTACTS_PREFIX } from './contacts.ts'
+import { Joined } from './joined.ts'
+import { Mailboxes } from './mailboxes.ts'
 import type { MemberSession } from './member-session.ts'
 import { MemberStreams } from './member-streams.ts'
 import {
   decodeMemberMessage,
-  encodeLossy,
   KIND_ACCEPT,
   KIND_ANSWER,
   KIND_CANCEL,
   KIND_EMIT,
   KIND_JOIN,
-  KIND_LEAF,
   KIND_LEAVE,
   KIND_LOSSY,
-  KIND_PACKET,
   KIND_PRESENCE,
+  KIND_REPLICATION_MIN,
   KIND_REQUEST,
   type LinkPair,
   type MemberMessage,
 } from './member-wire.ts'
 import { type Membership, Memberships } from './membership.ts'
-import { MeshSpread } from './mesh-spread.ts'
-import { Outbox } from './outbox.ts'
+import { handleOf, isReserved } from './names.ts'
+import { Outbox, VALUE_BYTES_MAX } from './outbox.ts'
 import { PRESENCE_BYTES_MAX, Presence } from './presence.ts'
-import { SubclusterKeys } from './subcluster-keys.ts'
+import { Publisher } from './publisher.ts'
 
 /**
  * The subclusters of one peer: takes the application's commands and the sessions' messages, and hands
  * each to the part it concerns. Knows no datagram and no route. A port's methods must not call back.
  */
 
-/** What encoding may add to a value of exactly 1 MiB: the head of a CBOR byte string has 5 bytes. */
-const ENCODING_BYTES = 5
-/** A value sent to members in one message; with its header within the session's message limit. */
-export const VALUE_BYTES_MAX = 1024 * 1024 + ENCODING_BYTES
-
 export interface GroupsConfig {
   readonly crypto: Crypto
   readonly random: Random
   readonly identity: KeyPair & { readonly peerId: PeerId }
   readonly clusterId: Uint8Array
+  readonly cacheBytes: number
+  readonly placement: () => Placement
+  readonly meanStayMs: () => number | undefined
+  readonly setGoals: (locations: readonly string[]) => void
+  readonly store: (key: string, value: Uint8Array | undefined) => void
+  readonly load: (prefix: string) => void
+  readonly requestSync: () => void
   readonly emit: (event: PeerEvent) => void
   readonly reject: (code: RejectCode) => void
 }
@@ -71,22 +74,24 @@ type LinkMessage = Extract<MemberMessage, { kind: 0x20 | 0x21 | 0x22 | 0x23 | 0x
 
 export class Groups {
   readonly #config: GroupsConfig
-  /** The joined subclusters, by handle: the hex of their shared keys. */
-  readonly #joined = new Map<Handle, string>()
+  readonly #joined: Joined
   readonly #memberships: Memberships
   readonly #replication: Replication
-  readonly #spread: MeshSpread
+  readonly #mail: Mailboxes
   readonly #outbox: Outbox
+  readonly #publisher: Publisher
   readonly #calls: Calls
   readonly #streams: MemberStreams
   readonly #presence: Presence
   #now = 0 as Instant
   #wall = 0 as UnixMs
 
-  constructor(config: GroupsConfig) {
+  constructor(config: GroupsConfig, now: Instant, wall: UnixMs) {
     this.#config = config
+    this.#now = now
+    this.#wall = wall
     const { crypto, random, identity, emit, reject } = config
-    this.#outbox = new Outbox(emit)
+    this.#outbox = new Outbox(emit, (letter) => this.#mail.send(letter, this.#at))
     this.#calls = new Calls(emit, reject)
     this.#presence = new Presence(emit)
     this.#memberships = new Memberships({
@@ -105,16 +110,56 @@ export class Groups {
       reject,
       resolve: (session, pair) => this.#resolve(session, pair),
     })
-    this.#spread = new MeshSpread((subcluster) =>
-      this.#memberships.proved(subcluster).filter(({ isJoined }) => isJoined),
-    )
-    this.#replication = new Replication({
-      crypto,
-      author: identity,
-      spread: this.#spread,
-      deliver: (delivered) => emit({ type: 'packet', ...delivered }),
-      reject,
+    this.#replication = this.#makeReplication()
+    const replication = this.#replication
+    this.#joined = new Joined({ ...config, replication })
+    const present = (subcluster: Handle) => this.#present(subcluster)
+    this.#publisher = new Publisher({ ...config, replication, outbox: this.#outbox, present })
+    this.#mail = new Mailboxes({
+      ...config,
+      replication,
+      inboxOf: (subcluster, peer, { binding, pair }) => {
+        const membership = this.#memberships.joined(subcluster, peer)
+        const port = membership?.session.port
+        const isSame = port !== undefined && startsWith(port.binding, binding)
+        const isPair = membership?.link === pair.to && membership.remoteLink === pair.from
+        return isSame && isPair ? membership.inbox : undefined
+      },
     })
+  }
+
+  #makeReplication(): Replication {
+    const { crypto, random, identity, cacheBytes, emit, reject, ...rest } = this.#config
+    const { placement, meanStayMs, setGoals, store, requestSync } = rest
+    const host = {
+      placement,
+      meanStayMs,
+      setGoals,
+      store,
+      requestSync,
+      reject,
+      isFellow: (peer: PeerId, subscription: string) => {
+        const handle = handleOf(subscription)
+        return handle !== undefined && this.#memberships.joined(handle, peer) !== undefined
+      },
+      deliver: (delivered: Delivered) => this.#onDelivered(delivered),
+      held: (peer: PeerId, shorts: readonly string[]) => this.#mail.held(peer, shorts),
+      progress: ({ subscription, id, ...progress }: Progress) => {
+        const subcluster = handleOf(subscription)
+        if (subcluster !== undefined)
+          emit({ type: 'progress', subcluster, packet: id, ...progress })
+      },
+    }
+    const config = { crypto, random, author: identity, cacheBytes, host }
+    return new Replication(config, this.#now, this.#wall)
+  }
+
+  get #at(): { readonly now: Instant; readonly wall: UnixMs } {
+    return { now: this.#now, wall: this.#wall }
+  }
+
+  get counters(): Readonly<Record<string, number>> {
+    return this.#replication.counters
   }
 
   /** Throws `UsageError` for what a caller must not ask; what cannot be done becomes an event. */
@@ -132,6 +177,12 @@ export class Groups {
         return this.#send(command)
       case 'request':
         return this.#request(command)
+      case 'history':
+        return this.#joined.history(command)
+      case 'exportKey':
+        return this.#joined.exportKey(command)
+      case 'forget':
+        return this.#joined.forget(command, wall)
       case 'cancel': {
         const { operation } = command
         if (!this.#outbox.cancel(operation)) this.#calls.cancel(operation, 'EABORTED')
@@ -161,14 +212,24 @@ export class Groups {
     this.#now = now
     this.#wall = wall
     this.#memberships.sessionUp(port)
+    const session = this.#memberships.session(port)
+    assert(session !== undefined, 'a session that is up is known')
+    const send = (payload: Uint8Array, onAcked?: () => void) => void session.send(payload, onAcked)
+    this.#replication.sessionUp(port, send, now)
   }
 
-  sessionLost(port: SessionPort): void {
+  sessionLost(port: SessionPort, now: Instant, wall: UnixMs): void {
+    this.#now = now
+    this.#wall = wall
     this.#memberships.sessionLost(port)
+    this.#replication.sessionLost(port)
+    for (const membership of this.#memberships.session(port)?.memberships.values() ?? [])
+      this.#outbox.lost(membership)
   }
 
-  sessionBack(port: SessionPort): void {
+  sessionBack(port: SessionPort, now: Instant): void {
     this.#memberships.sessionBack(port)
+    this.#replication.sessionBack(port, now)
     for (const membership of this.#memberships.session(port)?.memberships.values() ?? [])
       if (membership.isReported) this.#presence.back(membership)
   }
@@ -178,8 +239,24 @@ export class Groups {
     const session = this.#memberships.session(port)
     if (session === undefined) return
     this.#streams.sessionDown(session)
+    this.#replication.sessionGone(port, now)
     this.#memberships.sessionDown(port, why)
     this.#calls.sessionDown(session)
+  }
+
+  /** What was stored in earlier runs. Returns how many records could not be read. */
+  loaded(prefix: string, records: readonly StoredRecord[], now: Instant, wall: UnixMs): number {
+    this.#now = now
+    this.#wall = wall
+    if (prefix.startsWith(CONTACTS_PREFIX)) {
+      this.#mail.loaded(prefix, records, this.#at)
+      return 0
+    }
+    return this.#replication.loaded(records, this.#at)
+  }
+
+  synced(isKept: boolean): void {
+    this.#replication.synced(isKept)
   }
 
   /** `payload` is handed over: events and held messages carry views of it. */
@@ -188,6 +265,8 @@ export class Groups {
     this.#wall = wall
     const session = this.#memberships.session(port)
     assert(session !== undefined, 'a message comes from a session that is up')
+    if ((payload[0] ?? 0) >= KIND_REPLICATION_MIN)
+      return this.#replication.message(port, payload, this.#at)
     const message = decodeMemberMessage(payload)
     if (message === MALFORMED) return this.#config.reject('malformed')
     switch (message.kind) {
@@ -199,14 +278,6 @@ export class Groups {
       }
       case KIND_LEAVE:
         return this.#memberships.onLeave(session, message.link)
-      case KIND_PACKET: {
-        const origin = { peer: port.peer, isRelayed: port.path === 'relayed' }
-        return this.#replication.receivePacket(message.packet, origin, now, wall)
-      }
-      case KIND_LEAF: {
-        const { root, level, index, bytes } = message
-        return this.#replication.receiveLeaf(root, level, index, bytes, now)
-      }
       default:
         this.#onLinkMessage(session, message)
     }
@@ -254,7 +325,7 @@ export class Groups {
 
   deadline(): Deadline | undefined {
     let first: Deadline | undefined
-    for (const part of [this.#spread, this.#outbox, this.#calls, this.#replication])
+    for (const part of [this.#mail, this.#outbox, this.#calls, this.#replication])
       first = earlier(first, part.deadline())
     return first
   }
@@ -262,10 +333,10 @@ export class Groups {
   onDeadline(now: Instant, wall: UnixMs): void {
     this.#now = now
     this.#wall = wall
-    this.#spread.onDeadline(now)
+    this.#mail.onDeadline(now)
     this.#outbox.onDeadline(now)
     this.#calls.onDeadline(now)
-    this.#replication.onDeadline(now)
+    this.#replication.onDeadline(this.#at)
   }
 
   /** Whether a peer shares a subcluster with us, and each has proved it to the other. */
@@ -273,26 +344,16 @@ export class Groups {
     return this.#memberships.isMember(peer)
   }
 
-  #join({ subcluster: handle, sharedKey }: CommandOf<'join'>): void {
-    if (sharedKey.length !== 32)
-      throw new UsageError('EKEY', 'sharedKey', '32 bytes', `${sharedKey.length} bytes`)
-    const key = toHex(sharedKey)
-    for (const [other, otherKey] of this.#joined) {
-      if (other === handle)
-        throw new UsageError('EHANDLE', 'subcluster', 'an unused handle', `${handle}, in use`)
-      if (otherKey === key)
-        throw new UsageError('EJOINED', 'sharedKey', 'a key not joined yet', `that of ${other}`)
-    }
-    this.#joined.set(handle, key)
-    const keys = new SubclusterKeys(this.#config.crypto, sharedKey, this.#config.clusterId)
-    this.#replication.subscribe(handle, keys)
+  #join(command: CommandOf<'join'>): void {
+    const handle = command.subcluster
+    const keys = this.#joined.join(command, this.#at)
+    this.#mail.joined(handle, keys)
     this.#memberships.join({ handle, keys })
   }
 
   #leave(handle: Handle): void {
-    if (!this.#joined.delete(handle)) return
-    this.#replication.unsubscribe(handle)
-    this.#spread.forget(handle)
+    if (!this.#joined.leave(handle)) return
+    this.#mail.left(handle)
     this.#outbox.close(handle)
     for (const membership of this.#memberships.proved(handle)) {
       this.#streams.ended(membership, 'ECLOSED')
@@ -303,34 +364,9 @@ export class Groups {
   }
 
   #publish(command: CommandOf<'publish'>): void {
-    const { operation, subcluster, event, value, delivery, lifeMs } = command
-    requireName('event', event)
-    if (!this.#joined.has(subcluster)) return this.#failed(operation, 'ECLOSED')
-    const limit = delivery === 'durable' ? PAYLOAD_BYTES_MAX : VALUE_BYTES_MAX
-    if (value.length > limit) return this.#failed(operation, 'ETOOBIG')
-    if (delivery === 'lossy') return this.#publishLossy(command)
-    if (delivery === 'live') {
-      const present = this.#present(subcluster)
-      return this.#outbox.sendLive(operation, present, event, value.slice())
-    }
-    const lifeMinutes = Math.ceil(lifeMs / 60_000)
-    if (!(lifeMinutes >= 1 && lifeMinutes <= LIFE_MINUTES_MAX))
-      throw new UsageError('ELIFE', 'lifeMs', 'more than 0, at most 7 days', `${lifeMs}`)
-    const salt = this.#config.random.bytes(SALT_BYTES)
-    const draft = { event, value: value.slice(), lifeMinutes, salt }
-    this.#replication.publish(subcluster, draft, this.#now, this.#wall, (packet) => {
-      this.#config.emit({ type: 'done', operation, packet })
-    })
-  }
-
-  #publishLossy({ operation, subcluster, event, value }: CommandOf<'publish'>): void {
-    let hasFitted = true
-    for (const membership of this.#present(subcluster)) {
-      const payload = encodeLossy(membership.pair, event, value)
-      if (!membership.session.port.sendDatagram(payload)) hasFitted = false
-    }
-    if (!hasFitted) return this.#failed(operation, 'ETOOBIG')
-    this.#config.emit({ type: 'done', operation, packet: undefined })
+    requireName('event', command.event)
+    if (!this.#joined.has(command.subcluster)) return this.#failed(command.operation, 'ECLOSED')
+    this.#publisher.publish(command, this.#at)
   }
 
   #send({ operation, subcluster, peer, event, value }: CommandOf<'send'>): void {
@@ -338,7 +374,13 @@ export class Groups {
     if (!this.#joined.has(subcluster)) return this.#failed(operation, 'ECLOSED')
     if (value.length > VALUE_BYTES_MAX) return this.#failed(operation, 'ETOOBIG')
     const membership = this.#memberships.joined(subcluster, peer)
-    this.#outbox.send(operation, subcluster, peer, event, value.slice(), membership)
+    const isHere = membership !== undefined && !membership.session.isLost
+    const letter = { operation, subcluster, peer, event, value: value.slice(), origin: undefined }
+    if (!isHere && !this.#outbox.isAwaited(subcluster, peer))
+      return this.#mail.send(letter, this.#at)
+    const isFlushed = isHere && !this.#mail.isFlushing(subcluster, peer)
+    const now = isFlushed ? membership : undefined
+    this.#outbox.send(operation, subcluster, peer, event, letter.value, now)
   }
 
   #request(command: CommandOf<'request'>): void {
@@ -399,7 +441,8 @@ export class Groups {
     const { peer, session, subcluster } = membership
     const via = session.port.path === 'relayed' ? 'relayed' : 'direct'
     const where = { subcluster: subcluster.handle, peer }
-    this.#config.emit({ type: 'message', ...where, event, value, delivery, via })
+    const packet = undefined
+    this.#config.emit({ type: 'message', ...where, event, value, delivery, via, packet })
   }
 
   /** Both sides' present stays alone; who names ours has verified us. */
@@ -416,8 +459,7 @@ export class Groups {
 
   #onJoined(membership: Membership): void {
     this.#presence.joined(membership)
-    this.#outbox.joined(membership)
-    this.#spread.welcome(membership, this.#wall)
+    this.#mail.flush(membership, this.#at, () => this.#outbox.joined(membership))
   }
 
   #onEnded(membership: Membership, why: LeaveReason): void {
@@ -425,11 +467,25 @@ export class Groups {
     this.#calls.ended(membership, 'EPEERGONE')
     this.#presence.ended(membership)
     this.#outbox.ended(membership, why, this.#now)
+    this.#mail.ended(membership)
+  }
+
+  #onDelivered(delivered: Delivered): void {
+    if (this.#mail.delivered(delivered, this.#at)) return
+    const { subscription, packet, event, value } = delivered
+    const subcluster = handleOf(subscription)
+    if (subcluster === undefined) return
+    this.#mail.learned(subcluster, packet.author, this.#at)
+    if (!isReserved(event)) this.#config.emit({ type: 'packet', subcluster, packet, event, value })
   }
 
   #failed(operation: Handle, code: FailureCode): void {
     this.#config.emit({ type: 'failed', operation, code })
   }
+}
+
+function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
+  return prefix.every((byte, i) => byte === bytes[i])
 }
 
 function requireName(argument: string, name: string): void {

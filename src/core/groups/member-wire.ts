@@ -1,6 +1,5 @@
 import { MALFORMED, type Malformed } from '../errors.ts'
 import { EVENT_BYTES_MAX } from '../replication/packet-seal.ts'
-import { ROOT_NAME_BYTES } from '../replication/replication.ts'
 import { fromUtf8, utf8 } from '../wire/bytes.ts'
 import { Reader } from '../wire/reader.ts'
 import { varintSize, Writer } from '../wire/writer.ts'
@@ -18,8 +17,8 @@ export const KIND_REQUEST = 0x22
 export const KIND_ANSWER = 0x23
 export const KIND_CANCEL = 0x24
 export const KIND_PRESENCE = 0x25
-export const KIND_PACKET = 0x30
-export const KIND_LEAF = 0x31
+/** Kinds from here on are replication's. */
+export const KIND_REPLICATION_MIN = 0x30
 
 export const MAC_BYTES = 16
 /** A JOIN of more is malformed; who is in more subclusters sends several. */
@@ -91,14 +90,6 @@ export type MemberMessage =
       readonly pair: LinkPair
       readonly value: Uint8Array | undefined
     }
-  | { readonly kind: typeof KIND_PACKET; readonly packet: Uint8Array }
-  | {
-      readonly kind: typeof KIND_LEAF
-      readonly root: Uint8Array
-      readonly level: number
-      readonly index: number
-      readonly bytes: Uint8Array
-    }
 
 export function decodeMemberMessage(payload: Uint8Array): MemberMessage | Malformed {
   const reader = new Reader(payload)
@@ -149,13 +140,6 @@ function readMessage(reader: Reader, kind: number): MemberMessage | undefined {
       const value = reader.rest()
       if (present > 1 || (present === 0 && value.length > 0)) return undefined
       return { kind, pair, value: present === 1 ? value : undefined }
-    }
-    case KIND_PACKET:
-      return { kind, packet: reader.rest() }
-    case KIND_LEAF: {
-      const root = reader.take(ROOT_NAME_BYTES)
-      const level = reader.u8()
-      return { kind, root, level, index: reader.varint(), bytes: reader.rest() }
     }
   }
   return undefined
@@ -251,23 +235,6 @@ export function encodePresence(pair: LinkPair, value: Uint8Array | undefined): U
     .varint(pair.from)
   if (value === undefined) return writer.u8(0).done()
   return writer.u8(1).put(value).done()
-}
-
-export function encodePacketMessage(packet: Uint8Array): Uint8Array {
-  return new Writer(1 + packet.length).u8(KIND_PACKET).put(packet).done()
-}
-
-/** `rootId` is the whole id of the root packet. */
-export function encodeLeaf(
-  rootId: Uint8Array,
-  level: number,
-  index: number,
-  bytes: Uint8Array,
-): Uint8Array {
-  const headerBytes = 1 + ROOT_NAME_BYTES + 1 + varintSize(index)
-  const writer = new Writer(headerBytes + bytes.length).u8(KIND_LEAF)
-  const root = rootId.subarray(0, ROOT_NAME_BYTES)
-  return writer.put(root).u8(level).varint(index).put(bytes).done()
 }
 
 /** How a stream of a subcluster begins. */

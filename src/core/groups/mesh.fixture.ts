@@ -10,10 +10,12 @@ import type {
   RejectCode,
   UnixMs,
 } from '../io.ts'
+import { smallPlacement } from '../overlay/placement.ts'
+import { STORED_PREFIXES } from '../replication/replication.ts'
 import { SeededRandom } from '../seeded.fixture.ts'
 import type { SessionPort } from '../session/port.ts'
 import { toHex } from '../wire/bytes.ts'
-import { Groups, type GroupsCommand } from './groups.ts'
+import { Groups, type GroupsCommand, type GroupsConfig } from './groups.ts'
 
 /**
  * Peers joined by sessions in memory: every message arrives once, in an order that the seed draws, and
@@ -31,19 +33,42 @@ export class FakePeer {
   readonly events: PeerEvent[] = []
   readonly rejected: RejectCode[] = []
   readonly mesh: Mesh
+  /** Outlives the peer. */
+  readonly disk: Map<string, Uint8Array>
+  readonly #placement = smallPlacement(() => this.mesh.ports.length / 2 + 1)
 
-  constructor(mesh: Mesh, seed: number) {
+  constructor(mesh: Mesh, seed: number, disk = new Map<string, Uint8Array>()) {
     this.mesh = mesh
+    this.disk = disk
     const keys = crypto.signingKeyPair(new Uint8Array(32).fill(seed))
     this.peerId = toHex(keys.publicKey) as PeerId
-    this.groups = new Groups({
+    const config: GroupsConfig = {
       crypto,
       random: new SeededRandom(seed),
       identity: { ...keys, peerId: this.peerId },
       clusterId: CLUSTER_ID,
+      cacheBytes: 16 * 1024 * 1024,
+      placement: () => this.#placement,
+      meanStayMs: () => undefined,
+      setGoals: () => {},
+      store: (key, value) => {
+        if (value === undefined) this.disk.delete(key)
+        else this.disk.set(key, value)
+      },
+      load: (prefix) => this.#load(prefix),
+      requestSync: () => this.groups.synced(true),
       emit: (event) => this.events.push(event),
       reject: (code) => this.rejected.push(code),
-    })
+    }
+    this.groups = new Groups(config, mesh.now, mesh.wall)
+    for (const prefix of STORED_PREFIXES) this.#load(prefix)
+  }
+
+  #load(prefix: string): void {
+    const records = [...this.disk]
+      .filter(([key]) => key.startsWith(prefix))
+      .map(([key, value]) => ({ key, value }))
+    this.groups.loaded(prefix, records, this.mesh.now, this.mesh.wall)
   }
 
   do(command: GroupsCommand): void {
@@ -51,7 +76,7 @@ export class FakePeer {
   }
 
   join(subcluster: Handle = 1, sharedKey: Uint8Array = SHARED_KEY): void {
-    this.do({ type: 'join', subcluster, sharedKey })
+    this.do({ type: 'join', subcluster, sharedKey, order: 'causal' })
   }
 
   send(
@@ -107,6 +132,8 @@ export class FakePort implements SessionPort {
   readonly binding: Uint8Array
   readonly isInitiator: boolean
   path: PathKind = 'direct'
+  readonly rttMs = 0
+  readonly isDormant = false
   /** On its way to the owner. */
   readonly inbound: Item[] = []
   /** Everything the owner ever sent, for tests that look. */

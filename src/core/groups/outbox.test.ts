@@ -2,10 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { LeaveReason } from '../io.ts'
 import { ascii } from '../wire/bytes.ts'
-import { VALUE_BYTES_MAX } from './groups.ts'
 import { INBOX_MESSAGES_MAX } from './inbox.ts'
 import { type FakePeer, type FakePort, Mesh, text } from './mesh.fixture.ts'
-import { AWAITED_MEMBERS_MAX, OUTBOX_KEEP_MS } from './outbox.ts'
+import { AWAITED_MEMBERS_MAX, OUTBOX_KEEP_MS, VALUE_BYTES_MAX } from './outbox.ts'
 
 function pair(seed = 1): { mesh: Mesh; a: FakePeer; b: FakePeer; atA: FakePort; atB: FakePort } {
   const mesh = new Mesh(seed)

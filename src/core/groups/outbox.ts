@@ -9,18 +9,39 @@ import type {
   PeerId,
 } from '../io.ts'
 import { INBOX_BYTES_MAX, INBOX_MESSAGES_MAX } from './inbox.ts'
-import { encodeEmit } from './member-wire.ts'
+import { encodeEmit, type LinkPair } from './member-wire.ts'
 import type { Membership } from './membership.ts'
 
 /**
- * Messages to members until they are acknowledged: numbers them, stays within what the other side can
- * put in order, and keeps them for a member whose session ended without a good-bye.
+ * Messages to members until they are acknowledged: numbers them, and stays within what the other side
+ * can put in order. Those of a member that is away become letters, which are another's business.
  */
 
-/** Guess: a laptop closed over lunch. */
-export const OUTBOX_KEEP_MS = 60 * 60_000
-/** Guess: members awaited at once; past it, who has been away longest is given up. */
-export const AWAITED_MEMBERS_MAX = 1024
+/** What encoding may add to a value of exactly 1 MiB: the head of a CBOR byte string has 5 bytes. */
+const ENCODING_BYTES = 5
+/** A value sent to members in one message; with its header within the session's message limit. */
+export const VALUE_BYTES_MAX = 1024 * 1024 + ENCODING_BYTES
+
+/** A member that was started anew is here again within a round trip. Guess. */
+export const RESTART_WAIT_MS = 5_000
+
+/** A message on a session that may have arrived there: whoever gets its letter can tell. */
+export interface LetterOrigin {
+  /** The session's secret; only its first bytes are told. */
+  readonly binding: Uint8Array
+  readonly pair: LinkPair
+  readonly sequence: number
+}
+
+/** A message that no session takes to its member. */
+export interface Letter {
+  readonly operation: Handle
+  readonly subcluster: Handle
+  readonly peer: PeerId
+  readonly event: string
+  readonly value: Uint8Array
+  readonly origin: LetterOrigin | undefined
+}
 
 /** One command; `live` ones have a part for each member. */
 interface Operation {
@@ -53,6 +74,7 @@ interface EventTail {
 class Lane {
   readonly key: string
   readonly subcluster: Handle
+  readonly peer: PeerId
   membership: Membership | undefined
   readonly waiting = new Set<Part>()
   /** By message number of the session; the oldest first. */
@@ -62,9 +84,10 @@ class Lane {
   /** Of events with something unacknowledged: what the next message of the event must follow. */
   readonly tails = new Map<string, EventTail>()
 
-  constructor(key: string, subcluster: Handle) {
+  constructor(key: string, subcluster: Handle, peer: PeerId) {
     this.key = key
     this.subcluster = subcluster
+    this.peer = peer
   }
 
   open(membership: Membership): void {
@@ -79,17 +102,21 @@ export class Outbox {
   readonly #emit: (event: PeerEvent) => void
   readonly #operations = new Map<Handle, Operation>()
   readonly #lanes = new Map<string, Lane>()
-  readonly #awaited = new TimerQueue<string>()
+  readonly #mail: (letter: Letter) => void
+  readonly #restarting = new TimerQueue<string>()
 
-  constructor(emit: (event: PeerEvent) => void) {
+  constructor(emit: (event: PeerEvent) => void, mail: (letter: Letter) => void) {
     this.#emit = emit
+    this.#mail = mail
   }
 
-  get awaitedCount(): number {
-    return this.#awaited.size
+  /** Whether messages to this member wait for it to be started anew. */
+  isAwaited(subcluster: Handle, peer: PeerId): boolean {
+    const lane = this.#lanes.get(laneKey(subcluster, peer))
+    return lane !== undefined && lane.membership === undefined
   }
 
-  /** To one member; without a `membership` it waits for one who is expected back, or fails. */
+  /** To one member; without a `membership` it waits for one (`joined`). */
   send(
     handle: Handle,
     subcluster: Handle,
@@ -98,14 +125,9 @@ export class Outbox {
     value: Uint8Array,
     membership: Membership | undefined,
   ): void {
-    const key = laneKey(subcluster, peer)
-    if (membership === undefined && !this.#lanes.has(key)) {
-      this.#emit({ type: 'failed', operation: handle, code: 'EPEERGONE' })
-      return
-    }
     const operation: Operation = { handle, isLive: false, parts: [], remaining: 1 }
     this.#operations.set(handle, operation)
-    this.#add(operation, this.#lane(key, subcluster, membership), event, value)
+    this.#add(operation, this.#lane(subcluster, peer, membership), event, value)
   }
 
   /** To everyone who is here: done when each has it or has gone. */
@@ -121,8 +143,7 @@ export class Outbox {
     this.#operations.set(handle, operation)
     for (const membership of memberships) {
       const subcluster = membership.subcluster.handle
-      const key = laneKey(subcluster, membership.peer)
-      this.#add(operation, this.#lane(key, subcluster, membership), event, value)
+      this.#add(operation, this.#lane(subcluster, membership.peer, membership), event, value)
     }
   }
 
@@ -138,19 +159,24 @@ export class Outbox {
   joined(membership: Membership): void {
     const lane = this.#lanes.get(laneKey(membership.subcluster.handle, membership.peer))
     if (lane === undefined) return
-    this.#awaited.clear(lane.key)
+    this.#restarting.clear(lane.key)
     lane.open(membership)
     this.#pump(lane)
   }
 
+  /** Its session is silent: what is under way goes on, and by letter too. */
+  lost(membership: Membership): void {
+    const lane = this.#lanes.get(laneKey(membership.subcluster.handle, membership.peer))
+    if (lane?.membership === membership) this.#mailAll(lane)
+  }
+
   ended(membership: Membership, why: LeaveReason, now: Instant): void {
     if (membership.remoteLink === undefined) return
-    const subcluster = membership.subcluster.handle
-    const key = laneKey(subcluster, membership.peer)
-    const mayReturn = why === 'restarted' || why === 'timeout'
-    const lane = this.#lanes.get(key)
-    if (mayReturn) this.#await(lane ?? this.#lane(key, subcluster, undefined), now)
-    else if (lane !== undefined) this.#drop(lane, 'EPEERGONE')
+    const lane = this.#lanes.get(laneKey(membership.subcluster.handle, membership.peer))
+    if (lane === undefined) return
+    if (why === 'restarted') return this.#await(lane, now)
+    this.#mailAll(lane)
+    this.#lanes.delete(lane.key)
   }
 
   /** We left: nothing more goes there. */
@@ -160,23 +186,26 @@ export class Outbox {
   }
 
   deadline(): Deadline | undefined {
-    const first = this.#awaited.earliest()
+    const first = this.#restarting.earliest()
     return first && { at: first.at as Instant, reason: first.reason }
   }
 
   onDeadline(now: Instant): void {
     for (;;) {
-      const key = this.#awaited.takeDue(now)
+      const key = this.#restarting.takeDue(now)
       if (key === undefined) return
       const lane = this.#lanes.get(key)
-      if (lane !== undefined) this.#drop(lane, 'EPEERGONE')
+      if (lane === undefined) continue
+      this.#mailAll(lane)
+      this.#lanes.delete(key)
     }
   }
 
-  #lane(key: string, subcluster: Handle, membership: Membership | undefined): Lane {
+  #lane(subcluster: Handle, peer: PeerId, membership: Membership | undefined): Lane {
+    const key = laneKey(subcluster, peer)
     let lane = this.#lanes.get(key)
     if (lane === undefined) {
-      lane = new Lane(key, subcluster)
+      lane = new Lane(key, subcluster, peer)
       this.#lanes.set(key, lane)
       if (membership !== undefined) lane.open(membership)
     }
@@ -227,9 +256,9 @@ export class Outbox {
     this.#pump(lane)
   }
 
-  /** The member may return: its messages wait again, in their old order, and live ones end. */
+  /** The member returns at once: its messages wait again, in their old order, and live ones end. */
   #await(lane: Lane, now: Instant): void {
-    const parts = [...[...lane.inFlight.values()].map(({ part }) => part), ...lane.waiting]
+    const parts = partsOf(lane).map(({ part }) => part)
     lane.membership = undefined
     lane.inFlight.clear()
     lane.waiting.clear()
@@ -238,15 +267,30 @@ export class Outbox {
       else if (this.#operations.get(part.operation.handle) === part.operation)
         lane.waiting.add(part)
     }
-    this.#awaited.set(lane.key, now + OUTBOX_KEEP_MS, 'member awaited')
-    if (this.#awaited.size <= AWAITED_MEMBERS_MAX) return
-    const longestAway = this.#lanes.get(this.#awaited.earliest()?.key ?? '')
-    if (longestAway !== undefined) this.#drop(longestAway, 'EPEERGONE')
+    this.#restarting.set(lane.key, now + RESTART_WAIT_MS, 'member awaited')
+  }
+
+  /** What the member has not acknowledged becomes letters, in order; live messages end. */
+  #mailAll(lane: Lane): void {
+    const { membership, subcluster, peer } = lane
+    const parts = partsOf(lane)
+    lane.inFlight.clear()
+    lane.waiting.clear()
+    for (const { part, sequence } of parts) {
+      const { operation, event, value } = part
+      if (operation.isLive) this.#settle(part, undefined)
+      else if (this.#operations.get(operation.handle) === operation) {
+        this.#operations.delete(operation.handle)
+        const isSent = membership !== undefined && sequence !== undefined
+        const origin = isSent ? originOf(membership, sequence) : undefined
+        this.#mail({ operation: operation.handle, subcluster, peer, event, value, origin })
+      }
+    }
   }
 
   #drop(lane: Lane, code: FailureCode): void {
     this.#lanes.delete(lane.key)
-    this.#awaited.clear(lane.key)
+    this.#restarting.clear(lane.key)
     lane.membership = undefined
     for (const { part } of lane.inFlight.values()) this.#settle(part, code)
     for (const part of lane.waiting) this.#settle(part, code)
@@ -268,6 +312,15 @@ export class Outbox {
       this.#emit({ type: 'done', operation: operation.handle, packet: undefined })
     else this.#emit({ type: 'failed', operation: operation.handle, code: failure })
   }
+}
+
+function partsOf(lane: Lane): { readonly part: Part; readonly sequence: number | undefined }[] {
+  const waiting = [...lane.waiting].map((part) => ({ part, sequence: undefined }))
+  return [...lane.inFlight.values(), ...waiting]
+}
+
+function originOf({ session, pair }: Membership, sequence: number): LetterOrigin {
+  return { binding: session.port.binding, pair, sequence }
 }
 
 /** Everything sent after the oldest unacknowledged message may have to be held until that one comes. */

@@ -1,3 +1,4 @@
+import { TimerQueue } from '../collections/timer-queue.ts'
 import type { Deadline, Instant } from '../io.ts'
 import { LAMPORT_MAX, PARENTS_MAX } from './packet-seal.ts'
 import { SeenSet } from './seen.ts'
@@ -32,15 +33,14 @@ export interface Released<T> {
 interface Waiting<T> {
   readonly packet: T
   readonly missing: Set<string>
-  readonly until: number
 }
 
 export class CausalOrder<T extends CausalPacket> {
   readonly #delivered = new SeenSet(KNOWN_PACKETS_MIN)
   /** Named as a parent: no head any more, even if it arrives after its child. */
   readonly #followed = new SeenSet(KNOWN_PACKETS_MIN)
-  /** In the order of their deadlines, since all wait equally long. */
   readonly #waiting = new Map<string, Waiting<T>>()
+  readonly #timers = new TimerQueue<string>()
   readonly #childrenOf = new Map<string, Set<string>>()
   #waitingBytes = 0
   #heads: string[] = []
@@ -60,16 +60,26 @@ export class CausalOrder<T extends CausalPacket> {
     return this.#waiting.size
   }
 
-  /** A packet of our own: it followed the heads. */
+  has(key: string): boolean {
+    return this.#delivered.has(key)
+  }
+
+  /** What it follows and has not been delivered. */
+  missing(packet: CausalPacket): string[] {
+    return packet.parents.filter((parent) => !this.#delivered.has(parent))
+  }
+
+  /** A packet of our own, or one of an earlier run: it counts as delivered. */
   published(packet: CausalPacket): void {
     this.#deliver(packet)
   }
 
   /** A packet that has never arrived before. Returns what may be delivered, in order. */
-  arrived(packet: T, now: Instant): Released<T>[] {
-    const missing = new Set(packet.parents.filter((parent) => !this.#delivered.has(parent)))
+  arrived(packet: T, now: Instant, waitMs = CAUSAL_WAIT_MS): Released<T>[] {
+    const missing = new Set(this.missing(packet))
     if (missing.size === 0) return this.#release(packet, false)
-    this.#waiting.set(packet.key, { packet, missing, until: now + CAUSAL_WAIT_MS })
+    this.#waiting.set(packet.key, { packet, missing })
+    this.#timers.set(packet.key, now + waitMs, 'causal gap')
     this.#waitingBytes += packet.sizeBytes
     for (const parent of missing) {
       const children = this.#childrenOf.get(parent) ?? new Set()
@@ -85,17 +95,19 @@ export class CausalOrder<T extends CausalPacket> {
   }
 
   deadline(): Deadline | undefined {
-    const first = this.#waiting.values().next().value
-    return first && { at: first.until as Instant, reason: 'causal gap' }
+    const first = this.#timers.earliest()
+    return first && { at: first.at as Instant, reason: first.reason }
   }
 
   onDeadline(now: Instant): Released<T>[] {
     const due: Waiting<T>[] = []
-    for (const waiting of this.#waiting.values()) {
-      if (waiting.until > now) break
-      due.push(waiting)
+    for (;;) {
+      const key = this.#timers.takeDue(now)
+      if (key === undefined) break
+      const waiting = this.#waiting.get(key)
+      if (waiting !== undefined) due.push(waiting)
     }
-    due.sort((a, b) => compare(a.packet, b.packet))
+    due.sort((a, b) => compareCausally(a.packet, b.packet))
     const released: Released<T>[] = []
     for (const waiting of due)
       if (this.#waiting.has(waiting.packet.key))
@@ -124,13 +136,14 @@ export class CausalOrder<T extends CausalPacket> {
         ready.push({ packet: child.packet, gap: false })
       }
       this.#childrenOf.delete(next.packet.key)
-      ready.sort((a, b) => compare(a.packet, b.packet))
+      ready.sort((a, b) => compareCausally(a.packet, b.packet))
     }
     return released
   }
 
   #stopWaiting(waiting: Waiting<T>): void {
     this.#waiting.delete(waiting.packet.key)
+    this.#timers.clear(waiting.packet.key)
     this.#waitingBytes -= waiting.packet.sizeBytes
     for (const parent of waiting.missing) {
       const children = this.#childrenOf.get(parent)
@@ -149,6 +162,10 @@ export class CausalOrder<T extends CausalPacket> {
   }
 }
 
-function compare(a: CausalPacket, b: CausalPacket): number {
+/** By (Lamport time, id): a packet comes after all that it follows. */
+export function compareCausally(
+  a: Pick<CausalPacket, 'key' | 'lamport'>,
+  b: Pick<CausalPacket, 'key' | 'lamport'>,
+): number {
   return a.lamport - b.lamport || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)
 }

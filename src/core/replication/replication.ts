@@ -1,78 +1,45 @@
 import { BoundedMap } from '../collections/bounded-map.ts'
-import type { Crypto, KeyPair } from '../crypto.ts'
+import type { Crypto, KeyPair, Random } from '../crypto.ts'
 import { earlier } from '../deadlines.ts'
 import { assert, MALFORMED } from '../errors.ts'
 import type {
   Deadline,
-  Handle,
+  DeliveryOrder,
   Instant,
-  PacketId,
   PacketInfo,
   PeerId,
   RejectCode,
+  StoredRecord,
   UnixMs,
 } from '../io.ts'
-import { fromHex, toHex } from '../wire/bytes.ts'
-import { CausalOrder, type CausalPacket, type Released } from './causal.ts'
-import { LeafAssembly } from './leaf-assembly.ts'
+import type { Placement } from '../overlay/placement.ts'
+import type { SessionPort } from '../session/port.ts'
+import { ascii, fromHex, toHex } from '../wire/bytes.ts'
+import { type Duty, type HeldPacket, PacketStore } from './cache/packet-store.ts'
+import { Comparing } from './comparing.ts'
+import { LargePackets } from './large-packets.ts'
 import { decodePacket, isPacketSigned, isTimely, type Packet, packetId } from './packet.ts'
+import { type OpenedPacket, PARENT_BYTES, sealPacket } from './packet-seal.ts'
+import { isReconcileMessage } from './reconcile/reconciler.ts'
+import { Spread, shortOf } from './spread/spread.ts'
+import { decodeSpreadMessage, HOP_LAST, KIND_HELD, KIND_PACKET } from './spread/spread-messages.ts'
+import type { EpochSource } from './subscription.ts'
 import {
-  type OpenedPacket,
-  openBlob,
-  openPacket,
-  PARENT_BYTES,
-  type PacketKeys,
-  type SealedPacket,
-  sealPacket,
-} from './packet-seal.ts'
-import { SeenSet } from './seen.ts'
+  type Delivered,
+  type Moment,
+  type Progress,
+  type SubscriptionKey,
+  Subscriptions,
+  type SubscriptionsHost,
+} from './subscriptions.ts'
+
+export type { Delivered, Moment, Progress } from './subscriptions.ts'
 
 /**
- * The published packets of the subclusters we are in: writes ours, checks, opens, orders and delivers
- * the others'. Decides what is accepted; to whom a packet goes is `Spread`'s.
+ * The published packets: checks what comes, keeps what it should, passes on what is new, and delivers
+ * what is ours. Decides what is accepted and with which duty; how packets travel is `spread/`, what is
+ * fetched `large-packets.ts`, what is compared `comparing.ts`, what is dropped `cache/`.
  */
-
-/** Guess: the packets of a busy day. A packet older than all of these could be delivered twice. */
-export const SEEN_PACKETS_MIN = 16_384
-/** Guess: large messages on their way in at once, and what they may come to. */
-export const ASSEMBLIES_MAX = 64
-export const ASSEMBLIES_BYTES_MAX = 128 * 1024 * 1024
-/** Guess: the sender is gone, and nothing else asks for leaves. */
-export const ASSEMBLY_IDLE_MS = 10 * 60_000
-/** A packet's reach touches at most ten days. */
-const TAGGED_DAYS_MAX = 12
-const DAY_S = 86_400
-/** How a LEAF names its root. */
-export const ROOT_NAME_BYTES = 8
-
-/** Where our packets go. The mesh of members is one; an overlay of custodians can be another. */
-export interface Spread {
-  /** `onHeld` is called once: when another member has the packet whole, or none can be waited for. */
-  spread(
-    subcluster: Handle,
-    packet: SealedPacket,
-    expiresAt: UnixMs,
-    now: Instant,
-    onHeld: () => void,
-  ): void
-}
-
-/** Packet keys by the second of creation. */
-export interface EpochSource {
-  at(createdS: number): PacketKeys
-}
-
-export interface Origin {
-  readonly peer: PeerId
-  readonly isRelayed: boolean
-}
-
-export interface Delivered {
-  readonly subcluster: Handle
-  readonly packet: PacketInfo
-  readonly event: string
-  readonly value: Uint8Array
-}
 
 export interface PublishDraft {
   readonly event: string
@@ -81,247 +48,423 @@ export interface PublishDraft {
   readonly salt: Uint8Array
 }
 
-interface Arrival extends CausalPacket {
-  readonly info: Omit<PacketInfo, 'gap'>
-  readonly event: string
-  readonly value: Uint8Array
-}
-
-interface Subscription {
-  readonly subcluster: Handle
-  readonly keys: EpochSource
-  readonly seen: SeenSet
-  readonly order: CausalOrder<Arrival>
-}
-
-interface Assembly {
-  readonly subscription: Subscription
-  readonly keys: PacketKeys
-  readonly packet: Packet
-  readonly opened: OpenedPacket
-  readonly info: Omit<PacketInfo, 'gap'>
-  readonly leaves: LeafAssembly
-  readonly payloadBytes: number
-  readonly idleAt: number
+export interface ReplicationHost {
+  placement(): Placement
+  /** How long remotes stay, as far as was seen. */
+  meanStayMs(): number | undefined
+  /** Places whose nearest peers are worth a session. */
+  setGoals(locations: readonly string[]): void
+  /** Whether we and this remote know each other as members. */
+  isFellow(peer: PeerId, subscription: SubscriptionKey): boolean
+  deliver(delivered: Delivered): void
+  /** A remote says that these are on its disk. */
+  held(peer: PeerId, shorts: readonly string[]): void
+  progress(progress: Progress): void
+  store(key: string, value: Uint8Array | undefined): void
+  requestSync(): void
+  reject(code: RejectCode): void
 }
 
 export interface ReplicationConfig {
   readonly crypto: Crypto
-  readonly author: KeyPair
-  readonly spread: Spread
-  readonly deliver: (delivered: Delivered) => void
-  readonly reject: (code: RejectCode) => void
+  readonly random: Random
+  readonly author: KeyPair & { readonly peerId: PeerId }
+  readonly cacheBytes: number
+  readonly host: ReplicationHost
 }
+
+/** What a driver loads at the start, in this order. */
+export const STORED_PREFIXES = ['packet/', 'leaf/'] as const
+/** Guess: own packets are the app's, and all in memory. One of the largest messages fits twice. */
+export const OWN_BYTES_MAX = 160 * 1024 * 1024
+const UPKEEP_MS = 60_000
+const PLACE_LABEL = ascii('latica place')
+const PLACES_MAX = 4096
+/** research, gossip §5.5: what was pushed by another way may be just behind. */
+const PARENT_WAIT_MIN_MS = 50
+const PARENT_WAIT_RANGE_MS = 100
+/** Whom a missing parent is asked of, beside who brought the child. */
+const PARENT_HOLDERS = 3
 
 export class Replication {
   readonly #config: ReplicationConfig
-  readonly #subscriptions = new Map<Handle, Subscription>()
-  #tagsOfDay = new BoundedMap<number, Map<string, Subscription>>(TAGGED_DAYS_MAX)
-  /** By the root's name; the one idle longest first. */
-  readonly #assemblies = new Map<string, Assembly>()
-  #assembliesBytes = 0
+  readonly #store: PacketStore
+  readonly #spread: Spread
+  readonly #large: LargePackets
+  readonly #comparing: Comparing
+  readonly #subscriptions: Subscriptions
+  readonly #places = new BoundedMap<string, string>(PLACES_MAX)
+  /** Until the stored packets are loaded: what we published follows them. */
+  #untilLoaded: (() => void)[] | undefined = []
+  #loadedPrefixes = 0
+  #upkeepAt: Instant
+  #duties = ''
+  /** As last told. */
+  #wall: UnixMs
 
-  constructor(config: ReplicationConfig) {
+  constructor(config: ReplicationConfig, now: Instant, wall: UnixMs) {
     this.#config = config
-  }
-
-  get assembliesBytes(): number {
-    return this.#assembliesBytes
-  }
-
-  subscribe(subcluster: Handle, keys: EpochSource): void {
-    const seen = new SeenSet(SEEN_PACKETS_MIN)
-    this.#subscriptions.set(subcluster, { subcluster, keys, seen, order: new CausalOrder() })
-    this.#tagsOfDay = new BoundedMap(TAGGED_DAYS_MAX)
-  }
-
-  unsubscribe(subcluster: Handle): void {
-    this.#subscriptions.delete(subcluster)
-    this.#tagsOfDay = new BoundedMap(TAGGED_DAYS_MAX)
-    for (const [name, assembly] of [...this.#assemblies])
-      if (assembly.subscription.subcluster === subcluster) this.#dropAssembly(name, assembly)
-  }
-
-  publish(
-    subcluster: Handle,
-    draft: PublishDraft,
-    now: Instant,
-    wall: UnixMs,
-    onHeld: (packet: PacketInfo) => void,
-  ): void {
-    const subscription = this.#subscriptions.get(subcluster)
-    assert(subscription !== undefined, 'one publishes to a subcluster one is in')
-    const { crypto, author, spread } = this.#config
-    const createdS = Math.floor(wall / 1000)
-    const { event, lifeMinutes, salt } = draft
-    const lamport = subscription.order.nextLamport
-    const heads = [...subscription.order.heads]
-    const parents = heads.map((head) => fromHex(head) ?? new Uint8Array(PARENT_BYTES))
-    const content = { event, lamport, parents, payload: draft.value }
-    const sealed = sealPacket(crypto, subscription.keys.at(createdS), author, {
-      ...content,
-      createdS,
-      lifeMinutes,
-      salt,
+    const { crypto, random, cacheBytes, host } = config
+    this.#wall = wall
+    this.#upkeepAt = (now + UPKEEP_MS) as Instant
+    this.#store = new PacketStore({
+      crypto,
+      cacheBytes,
+      ownBytes: OWN_BYTES_MAX,
+      write: (key, value) => host.store(key, value),
+      gone: (held) => this.#large.gone(held),
     })
-    const id = toHex(sealed.id)
-    subscription.seen.add(id)
-    subscription.order.published({ key: parentKey(id), parents: heads, lamport, sizeBytes: 0 })
-    const opened = { author: author.publicKey, ...content }
-    const packet = { ...packetInfo(id, opened, createdS, lifeMinutes, 'self'), gap: false }
-    const expiresAt = (1000 * (createdS + 60 * lifeMinutes)) as UnixMs
-    spread.spread(subcluster, sealed, expiresAt, now, () => onHeld(packet))
+    const store = this.#store
+    const placement = () => host.placement()
+    const location = (tag: string) => this.#location(tag)
+    const spreadHost = {
+      placement,
+      location,
+      held: (name: string) => store.get(name),
+      heldByShort: (short: string) => store.byShort(short),
+      knowsShort: (short: string) =>
+        store.byShort(short) !== undefined || store.isShortSpent(short),
+      isFellow: (peer: PeerId, tag: string) => this.#isFellow(peer, tag),
+      followed: () => this.#subscriptions.tags.followed(),
+      requestSync: () => host.requestSync(),
+    }
+    this.#spread = new Spread({ random, host: spreadHost }, now)
+    this.#large = new LargePackets({
+      store,
+      spread: this.#spread,
+      progress: (held, receivedBytes) => this.#subscriptions.progressed(held, receivedBytes),
+      whole: (held, later) => this.#onWhole(held, later),
+    })
+    const comparingHost = { placement, location, meanStayMs: () => host.meanStayMs() }
+    const followed = () => this.#subscriptions.tags.followed()
+    const self = config.author.peerId
+    const subscriptionsHost = {
+      deliver: (delivered: Delivered) => host.deliver(delivered),
+      progress: (progress: Progress) => host.progress(progress),
+      seek: (...args: Parameters<SubscriptionsHost['seek']>) => this.#seek(...args),
+    }
+    const own = { crypto, self, store, host: subscriptionsHost }
+    this.#subscriptions = new Subscriptions(own, wall)
+    const parts = {
+      crypto,
+      random,
+      self,
+      store,
+      spread: this.#spread,
+      followed,
+      host: comparingHost,
+    }
+    this.#comparing = new Comparing(parts, now)
   }
 
-  /** Cheap checks before dear ones: length, time, tag, seen, signature, seal, author. */
-  receivePacket(bytes: Uint8Array, origin: Origin, now: Instant, wall: UnixMs): void {
-    const { crypto, reject } = this.#config
-    const packet = decodePacket(bytes)
-    if (packet === MALFORMED) return reject('malformed')
-    if (!isTimely(packet.header, wall)) return reject('expired')
-    const { createdS, lifeMinutes } = packet.header
-    const subscription = this.#byTag(createdS, toHex(packet.header.tag))
-    if (subscription === undefined) return reject('unknown')
-    const idBytes = packetId(crypto, packet.identified)
-    const id = toHex(idBytes)
-    if (subscription.seen.has(id)) return
-    if (!isPacketSigned(crypto, packet, idBytes)) return reject('unauthentic')
-    subscription.seen.add(id)
-    const keys = subscription.keys.at(createdS)
-    const opened = openPacket(crypto, keys, packet)
-    if (typeof opened === 'string') return reject(opened)
-    const isFromAuthor = toHex(opened.author) === origin.peer
-    const via = isFromAuthor && !origin.isRelayed ? 'direct' : 'relayed'
-    const info = packetInfo(id, opened, createdS, lifeMinutes, via)
-    if (packet.header.root === undefined)
-      this.#arrived(subscription, info, opened.event, opened.payload, now)
-    else this.#assemble({ subscription, keys, packet, opened, info }, packet.header.root, now)
+  get counters(): Readonly<Record<string, number>> {
+    const { own, cache } = this.#store.bytes
+    return {
+      ...this.#spread.counters,
+      ownBytes: own,
+      cacheBytes: cache,
+      packetsKept: this.#store.count,
+    }
   }
 
-  /** `root` is the first bytes of the root's id. */
-  receiveLeaf(
-    root: Uint8Array,
-    level: number,
-    index: number,
-    bytes: Uint8Array,
+  subscribe(key: SubscriptionKey, keys: EpochSource, order: DeliveryOrder, at: Moment): void {
+    this.#subscriptions.add(key, keys, order)
+    if (this.#untilLoaded === undefined) this.#subscriptions.adopt(key, at)
+    this.#interestChanged()
+  }
+
+  unsubscribe(key: SubscriptionKey): void {
+    for (const { name, tag } of this.#subscriptions.remove(key))
+      this.#store.setDuty(name, this.#strangersDuty(tag), `tag ${tag}`)
+    this.#interestChanged()
+  }
+
+  /** `onHeld` is called once: when enough others have it, or none can be waited for. */
+  publish(
+    key: SubscriptionKey,
+    draft: PublishDraft,
+    at: Moment,
+    onHeld: (packet: PacketInfo | undefined) => void,
+  ): void {
+    if (this.#untilLoaded !== undefined) {
+      this.#untilLoaded.push(() => this.publish(key, draft, at, onHeld))
+      return
+    }
+    const subscription = this.#subscriptions.get(key)
+    const createdS = Math.floor(at.wall / 1000)
+    const keys = subscription?.keys.at(createdS)
+    if (subscription === undefined || keys === undefined) return onHeld(undefined)
+    const { crypto, author } = this.#config
+    const { event, lifeMinutes, salt } = draft
+    const { order } = subscription
+    const heads = order.heads.filter((head) => this.#store.has(head))
+    const parents = heads.map((head) => fromHex(head) ?? new Uint8Array(PARENT_BYTES))
+    const content = { event, lamport: order.nextLamport, parents, payload: draft.value }
+    const sealed = sealPacket(crypto, keys, author, { ...content, createdS, lifeMinutes, salt })
+    const packet = decodePacket(sealed.bytes)
+    assert(packet !== MALFORMED, 'what we seal can be read')
+    const held = this.#store.add(packet, sealed.id, 'own', author.peerId, at.wall)
+    // It is larger than all that we may keep of our own.
+    if (held === undefined) return onHeld(undefined)
+    for (const leaves of sealed.levels.toReversed())
+      for (const { level, index, bytes } of leaves)
+        this.#store.addLeaf(held.name, level, index, bytes)
+    subscription.mine.add(held.name)
+    subscription.adopt(held, { author: author.publicKey, ...content })
+    const { info } = subscription.infoOf(held, { author: author.publicKey, ...content }, 'self')
+    this.#comparing.changed(at.now)
+    this.#spread.publish(held, at.now, () => onHeld({ ...info, gap: false }))
+  }
+
+  /** Whether a packet of ours in this subscription is still kept. */
+  hasOwn(key: SubscriptionKey): boolean {
+    return this.#subscriptions.mine(key).length > 0
+  }
+
+  /** Gives a remote what we wrote, and returns its short names: HELD will tell that it has them. */
+  offerOwn(key: SubscriptionKey, peer: PeerId): string[] {
+    const mine = this.#subscriptions.mine(key)
+    this.#spread.offer(peer, mine)
+    return mine.map(shortOf)
+  }
+
+  /** Nobody needs to be offered this any more. */
+  taken(key: SubscriptionKey, short: string): void {
+    const held = this.#store.byShort(short)
+    if (held !== undefined) this.#subscriptions.get(key)?.mine.delete(held.name)
+  }
+
+  sessionUp(
+    port: SessionPort,
+    sendMessage: (payload: Uint8Array, onAcked?: () => void) => void,
     now: Instant,
   ): void {
-    const { crypto, reject } = this.#config
-    const name = toHex(root)
-    const assembly = this.#assemblies.get(name)
-    if (assembly === undefined) return reject('unknown')
-    const verdict = assembly.leaves.add(level, index, bytes)
-    if (verdict === 'wrong') return reject('unauthentic')
-    if (verdict === 'early') return reject('unknown')
-    if (verdict === 'known') return
-    this.#assemblies.delete(name)
-    this.#assemblies.set(name, { ...assembly, idleAt: now + ASSEMBLY_IDLE_MS })
-    if (verdict === 'taken') return
-    this.#dropAssembly(name, assembly)
-    const { subscription, keys, packet, info, opened } = assembly
-    const payload = openBlob(crypto, keys, packet.header, assembly.leaves.blob())
-    if (payload === undefined) return reject('unauthentic')
-    this.#arrived(subscription, info, opened.event, payload, now)
+    this.#spread.sessionUp(port, sendMessage)
+    this.#met(port, now)
+  }
+
+  sessionLost(port: SessionPort): void {
+    this.#spread.sessionLost(port)
+    this.#comparing.gone(port.peer)
+  }
+
+  sessionBack(port: SessionPort, now: Instant): void {
+    this.#spread.sessionBack(port)
+    this.#met(port, now)
+  }
+
+  sessionGone(port: SessionPort, now: Instant): void {
+    this.#spread.sessionGone(port)
+    this.#comparing.gone(port.peer)
+    this.#large.sessionGone(port.peer, now)
+    this.#interestChanged()
+  }
+
+  /** `payload` is handed over. */
+  message(port: SessionPort, payload: Uint8Array, at: Moment): void {
+    this.#wall = at.wall
+    const { reject } = this.#config.host
+    const kind = payload[0] ?? 0
+    if (isReconcileMessage(payload)) {
+      const code = this.#comparing.message(port, payload, at.now)
+      if (code !== undefined) reject(code)
+      return
+    }
+    if (LargePackets.isMessage(kind)) {
+      const code = this.#large.message(port.peer, payload, at.now)
+      if (code !== undefined) reject(code)
+      return
+    }
+    const message = decodeSpreadMessage(payload)
+    if (message === MALFORMED) return reject('malformed')
+    if (message.kind === KIND_PACKET) return this.#onPacket(port, message, at)
+    this.#spread.message(port, message, at.now)
+    if (message.kind === KIND_HELD) this.#config.host.held(port.peer, message.shorts)
+  }
+
+  loaded(records: readonly StoredRecord[], at: Moment): number {
+    const unreadable = this.#store.load(records, at.wall)
+    this.#loadedPrefixes++
+    if (this.#loadedPrefixes < STORED_PREFIXES.length) return unreadable
+    const waiting = this.#untilLoaded ?? []
+    this.#untilLoaded = undefined
+    this.#subscriptions.adoptAll(at)
+    this.#large.resume(at.now)
+    for (const publish of waiting) publish()
+    return unreadable
+  }
+
+  synced(isKept: boolean): void {
+    this.#spread.receipts.synced(isKept)
+  }
+
+  /** Undefined: no such subscription. */
+  history(...page: Parameters<Subscriptions['history']>): ReturnType<Subscriptions['history']> {
+    return this.#subscriptions.history(...page)
+  }
+
+  /** The keys of earlier days were forgotten: so is what they opened. */
+  forget(key: SubscriptionKey, wall: UnixMs): void {
+    this.#subscriptions.forget(key, wall)
+    this.#interestChanged()
   }
 
   deadline(): Deadline | undefined {
-    const oldest = this.#assemblies.values().next().value
-    let first: Deadline | undefined
-    first = oldest && { at: oldest.idleAt as Instant, reason: 'leaves stopped coming' }
-    for (const { order } of this.#subscriptions.values()) first = earlier(first, order.deadline())
+    let first: Deadline = { at: this.#upkeepAt, reason: 'upkeep of packets' }
+    for (const part of [this.#spread, this.#large, this.#comparing, this.#subscriptions])
+      first = earlier(first, part.deadline()) ?? first
     return first
   }
 
-  onDeadline(now: Instant): void {
-    for (const subscription of this.#subscriptions.values())
-      this.#deliver(subscription, subscription.order.onDeadline(now))
-    for (const [name, assembly] of [...this.#assemblies]) {
-      if (assembly.idleAt > now) break
-      this.#dropAssembly(name, assembly)
-    }
+  onDeadline(at: Moment): void {
+    this.#spread.onDeadline(at.now)
+    this.#large.onDeadline(at.now)
+    this.#comparing.onDeadline(at.now)
+    this.#subscriptions.onDeadline(at.now)
+    if (this.#upkeepAt > at.now) return
+    this.#upkeepAt = (at.now + UPKEEP_MS) as Instant
+    this.#store.expire(at.wall)
+    this.#subscriptions.tags.refresh(at.wall)
+    this.#interestChanged()
+    this.#renewDuties()
   }
 
-  #assemble(
-    parts: Pick<Assembly, 'subscription' | 'keys' | 'packet' | 'opened' | 'info'>,
-    root: NonNullable<Packet['header']['root']>,
-    now: Instant,
+  /** Cheap checks before dear ones: length, time, seen, budget, signature; then what only members can. */
+  #onPacket(
+    port: SessionPort,
+    message: { readonly hop: number; readonly wantsReceipt: boolean; readonly packet: Uint8Array },
+    at: Moment,
   ): void {
-    const name = parts.info.id.slice(0, 2 * ROOT_NAME_BYTES)
-    if (this.#assemblies.has(name)) return this.#config.reject('over-limit')
-    const leaves = new LeafAssembly(this.#config.crypto, root)
-    const { payloadBytes } = root
-    this.#assemblies.set(name, { ...parts, leaves, payloadBytes, idleAt: now + ASSEMBLY_IDLE_MS })
-    this.#assembliesBytes += payloadBytes
-    for (const [oldName, old] of [...this.#assemblies]) {
-      const isWithin =
-        this.#assemblies.size <= ASSEMBLIES_MAX && this.#assembliesBytes <= ASSEMBLIES_BYTES_MAX
-      if (isWithin) break
-      this.#config.reject('over-limit')
-      this.#dropAssembly(oldName, old)
+    const { crypto, host } = this.#config
+    const { peer } = port
+    const packet = decodePacket(message.packet)
+    if (packet === MALFORMED) {
+      this.#spread.faulted(peer, at.now)
+      return host.reject('malformed')
+    }
+    if (!isTimely(packet.header, at.wall)) return host.reject('expired')
+    const id = packetId(crypto, packet.identified)
+    const name = toHex(id.subarray(0, PARENT_BYTES))
+    const short = name.slice(0, 16)
+    this.#spread.seen(peer, short)
+    if (this.#isKnown(name, short, port, message.wantsReceipt, at)) return
+    if (!this.#spread.admits(peer, short, packet.bytes.length, at.now))
+      return host.reject('rate-limited')
+    if (!isPacketSigned(crypto, packet, id)) {
+      this.#spread.faulted(peer, at.now)
+      return host.reject('unauthentic')
+    }
+    const held = this.#take(packet, id, port, message.hop, at)
+    this.#spread.settled(short)
+    if (held === undefined) return host.reject('over-limit')
+    if (message.wantsReceipt && held.duty !== 'passing')
+      this.#spread.receipts.asked(short, peer, held.isWhole)
+  }
+
+  /** Held, or not to be taken again. */
+  #isKnown(
+    name: string,
+    short: string,
+    { peer }: SessionPort,
+    wantsReceipt: boolean,
+    { now }: Moment,
+  ): boolean {
+    const held = this.#store.get(name)
+    if (held === undefined) return this.#store.isSpent(name)
+    this.#spread.counters.packetsDuplicate++
+    if (!held.isWhole) this.#large.holder(held, peer, now)
+    if (wantsReceipt && held.duty !== 'passing')
+      this.#spread.receipts.asked(short, peer, held.isWhole)
+    return true
+  }
+
+  #take(
+    packet: Packet,
+    id: Uint8Array,
+    port: SessionPort,
+    hop: number,
+    at: Moment,
+  ): HeldPacket | undefined {
+    const { peer } = port
+    const own = this.#subscriptions.open(packet)
+    if (typeof own === 'string') this.#config.host.reject(own)
+    const isOurs = typeof own === 'object'
+    const tag = toHex(packet.header.tag)
+    const duty = isOurs ? 'own' : this.#strangersDuty(tag)
+    const source = isOurs ? toHex(own.opened.author) : peer
+    const held = this.#store.add(packet, id, duty, source, at.wall)
+    if (held === undefined) return undefined
+    this.#comparing.changed(at.now)
+    this.#large.want(held, peer, at.now)
+    if (hop < HOP_LAST || this.#comparing.isWorthTelling(peer))
+      this.#spread.forward(held, peer, hop, at.now)
+    if (isOurs && held.isWhole)
+      this.#subscriptions.arrived(held, own, viaOf(own.opened, port, hop), peer, at)
+    return held
+  }
+
+  /** A parent that has not come is asked for: first of who brought its child. */
+  #seek(parent: string, child: HeldPacket, from: PeerId | undefined, now: Instant): void {
+    const jitter = (this.#config.random.bytes(1)[0] ?? 0) / 256
+    const waitMs = PARENT_WAIT_MIN_MS + jitter * PARENT_WAIT_RANGE_MS
+    const keepers = this.#spread.keepers(child.tag, PARENT_HOLDERS)
+    const holders = from === undefined ? keepers : [from, ...keepers]
+    for (const peer of holders) this.#spread.want(parent.slice(0, 16), peer, now, waitMs)
+  }
+
+  #onWhole(held: HeldPacket, now: Instant): void {
+    this.#spread.receipts.whole(shortOf(held))
+    this.#subscriptions.whole(held, { now, wall: this.#wall })
+  }
+
+  #met(port: SessionPort, now: Instant): void {
+    this.#large.met(port.peer, now)
+    this.#comparing.met(port, now)
+    this.#interestChanged()
+  }
+
+  #interestChanged(): void {
+    this.#spread.interestChanged()
+    const { isSmall } = this.#config.host.placement()
+    const tags = isSmall ? [] : this.#subscriptions.tags.followed()
+    this.#config.host.setGoals(tags.map((tag) => this.#location(tag)))
+  }
+
+  #strangersDuty(tag: string): Duty {
+    const placement = this.#config.host.placement()
+    return placement.isSmall || placement.isOurs(this.#location(tag)) ? 'custody' : 'passing'
+  }
+
+  /** The network grew or shrank: other packets are ours to keep. */
+  #renewDuties(): void {
+    const { isSmall, ownBits } = this.#config.host.placement()
+    const duties = isSmall ? 'everything' : `${ownBits} bits`
+    if (duties === this.#duties) return
+    this.#duties = duties
+    for (const { name, tag } of [...this.#store.entries()]) {
+      const held = this.#store.get(name)
+      if (held === undefined || held.duty === 'own') continue
+      this.#store.setDuty(name, this.#strangersDuty(tag), held.source)
     }
   }
 
-  #dropAssembly(name: string, assembly: Assembly): void {
-    this.#assemblies.delete(name)
-    this.#assembliesBytes -= assembly.payloadBytes
+  #location(tag: string): string {
+    const known = this.#places.get(tag)
+    if (known !== undefined) return known
+    const bytes = fromHex(tag) ?? new Uint8Array()
+    const location = toHex(this.#config.crypto.hash(32, [PLACE_LABEL, bytes]))
+    this.#places.set(tag, location)
+    return location
   }
 
-  #arrived(
-    subscription: Subscription,
-    info: Omit<PacketInfo, 'gap'>,
-    event: string,
-    value: Uint8Array,
-    now: Instant,
-  ): void {
-    const { lamport, previous } = info
-    const sizeBytes = value.length
-    const causal = { key: parentKey(info.id), parents: previous, lamport, sizeBytes }
-    const arrival: Arrival = { ...causal, info, event, value }
-    this.#deliver(subscription, subscription.order.arrived(arrival, now))
-  }
-
-  #deliver(subscription: Subscription, released: readonly Released<Arrival>[]): void {
-    for (const { packet: arrival, gap } of released)
-      this.#config.deliver({
-        subcluster: subscription.subcluster,
-        packet: { ...arrival.info, gap },
-        event: arrival.event,
-        value: arrival.value,
-      })
-  }
-
-  /** Only the tag of the day of creation: a packet under another day's tag is nobody's. */
-  #byTag(createdS: number, tag: string): Subscription | undefined {
-    const day = Math.floor(createdS / DAY_S)
-    let tags = this.#tagsOfDay.get(day)
-    if (tags === undefined) {
-      tags = new Map()
-      for (const subscription of this.#subscriptions.values())
-        tags.set(toHex(subscription.keys.at(createdS).tag.publicKey), subscription)
-      this.#tagsOfDay.set(day, tags)
-    }
-    return tags.get(tag)
+  #isFellow(peer: PeerId, tag: string): boolean {
+    const key = this.#subscriptions.keyOfTag(tag)
+    return key !== undefined && this.#config.host.isFellow(peer, key)
   }
 }
 
-function parentKey(id: string): string {
-  return id.slice(0, 2 * PARENT_BYTES)
-}
-
-function packetInfo(
-  id: string,
-  opened: OpenedPacket,
-  createdS: number,
-  lifeMinutes: number,
-  via: PacketInfo['via'],
-): Omit<PacketInfo, 'gap'> {
-  return {
-    id: id as PacketId,
-    author: toHex(opened.author) as PeerId,
-    previous: opened.parents.map(toHex),
-    timestamp: (createdS * 1000) as UnixMs,
-    lamport: opened.lamport,
-    ttlMs: lifeMinutes * 60_000,
-    via,
-  }
+/** How a packet came: from its author's hand, passed on by another, or out of somebody's keeping. */
+function viaOf(opened: OpenedPacket, port: SessionPort, hop: number): PacketInfo['via'] {
+  if (toHex(opened.author) === port.peer) return port.path === 'relayed' ? 'relayed' : 'direct'
+  return hop < HOP_LAST ? 'relayed' : 'cache'
 }

@@ -12,6 +12,9 @@ export interface SessionPort {
   /** Whether we began the handshake: the two sides' proofs must differ. */
   readonly isInitiator: boolean
   readonly path: PathKind
+  readonly rttMs: number
+  /** Nobody wanted it lately; sending wakes it. */
+  readonly isDormant: boolean
   /** Queues a reliable, unordered message of at most `MESSAGE_BYTES_MAX`; returns its number. */
   sendMessage(payload: Uint8Array): number
   /** Sends one unreliable datagram; false when it does not fit into one. */

@@ -1,0 +1,148 @@
+import { BoundedMap } from '../../collections/bounded-map.ts'
+import { TimerQueue } from '../../collections/timer-queue.ts'
+import type { Deadline, Instant, PeerId } from '../../io.ts'
+
+/**
+ * Who holds what, on disk. Tells remotes that asked (HELD) when what they gave is kept here, and tells
+ * our publishers when enough others keep theirs. Decides when a publisher has waited enough.
+ */
+
+/** One that fails, one that leaves, one that stays. Guess. */
+export const COPIES_WANTED = 3
+/** A publisher is told that its packet is out after this, even if nobody took it: it is kept here. Guess. */
+export const HELD_WAIT_MS = 2_000
+/** Remotes that wait for their large packets to be whole here. Guess: past it the oldest never hears. */
+const OWED_MAX = 4096
+
+interface Publisher {
+  readonly onHeld: () => void
+  copies: number
+  isOnOurDisk: boolean
+  readonly holders: Set<PeerId>
+}
+
+interface Receipt {
+  readonly peer: PeerId
+  readonly short: string
+}
+
+export class Receipts {
+  readonly #requestSync: () => void
+  readonly #tell: (peer: PeerId, shorts: readonly string[]) => void
+  readonly #publishers = new Map<string, Publisher>()
+  readonly #timers = new TimerQueue<string>()
+  /** Of roots that are not whole yet, by short. */
+  readonly #owed = new BoundedMap<string, Set<PeerId>>(OWED_MAX)
+  /** Stored since the last sync was asked for. */
+  #waiting: Receipt[] = []
+  #ownWaiting: string[] = []
+  #underWay: { readonly receipts: Receipt[]; readonly own: string[] } | undefined
+
+  constructor(requestSync: () => void, tell: (peer: PeerId, shorts: readonly string[]) => void) {
+    this.#requestSync = requestSync
+    this.#tell = tell
+  }
+
+  /** A packet of ours is stored and goes to so many that will keep it. `onHeld` is called once. */
+  published(short: string, takers: number, now: Instant, onHeld: () => void): void {
+    this.#publishers.set(short, {
+      onHeld,
+      copies: Math.min(COPIES_WANTED, takers),
+      isOnOurDisk: false,
+      holders: new Set(),
+    })
+    this.#await(short, now)
+    this.#ownWaiting.push(short)
+    this.#sync()
+  }
+
+  /** `peer` gave it and wants to hear when it is on disk; at once when it is whole. */
+  asked(short: string, peer: PeerId, isWhole: boolean): void {
+    if (isWhole) {
+      this.#waiting.push({ peer, short })
+      this.#sync()
+      return
+    }
+    const peers = this.#owed.get(short) ?? new Set()
+    this.#owed.set(short, peers.add(peer))
+  }
+
+  /** A root has all its leaves. */
+  whole(short: string): void {
+    for (const peer of this.#owed.get(short) ?? []) this.#waiting.push({ peer, short })
+    this.#owed.delete(short)
+    this.#sync()
+  }
+
+  /** A remote says that it holds this. */
+  held(short: string, peer: PeerId): void {
+    const publisher = this.#publishers.get(short)
+    if (publisher === undefined) return
+    publisher.holders.add(peer)
+    this.#settle(short, publisher)
+  }
+
+  /** A remote fetches leaves of it: there is something to wait for. */
+  isProgressing(short: string, now: Instant): void {
+    if (this.#publishers.has(short)) this.#await(short, now)
+  }
+
+  synced(isKept: boolean): void {
+    const batch = this.#underWay
+    this.#underWay = undefined
+    if (batch !== undefined && isKept) {
+      const byPeer = new Map<PeerId, string[]>()
+      for (const { peer, short } of batch.receipts) {
+        const shorts = byPeer.get(peer)
+        if (shorts === undefined) byPeer.set(peer, [short])
+        else shorts.push(short)
+      }
+      for (const [peer, shorts] of byPeer) this.#tell(peer, shorts)
+    }
+    for (const short of batch?.own ?? []) {
+      const publisher = this.#publishers.get(short)
+      if (publisher === undefined) continue
+      publisher.isOnOurDisk = true
+      this.#settle(short, publisher)
+    }
+    this.#sync()
+  }
+
+  deadline(): Deadline | undefined {
+    const first = this.#timers.earliest()
+    return first && { at: first.at as Instant, reason: first.reason }
+  }
+
+  onDeadline(now: Instant): void {
+    for (;;) {
+      const short = this.#timers.takeDue(now)
+      if (short === undefined) return
+      const publisher = this.#publishers.get(short)
+      if (publisher !== undefined) this.#finish(short, publisher)
+    }
+  }
+
+  #await(short: string, now: Instant): void {
+    this.#timers.set(short, now + HELD_WAIT_MS, 'nobody took what we published')
+  }
+
+  #settle(short: string, publisher: Publisher): void {
+    if (publisher.isOnOurDisk && publisher.holders.size >= publisher.copies)
+      this.#finish(short, publisher)
+  }
+
+  #finish(short: string, publisher: Publisher): void {
+    this.#publishers.delete(short)
+    this.#timers.clear(short)
+    publisher.onHeld()
+  }
+
+  #sync(): void {
+    if (this.#underWay !== undefined) return
+    if (this.#waiting.length === 0 && this.#ownWaiting.length === 0) return
+    this.#underWay = { receipts: this.#waiting, own: this.#ownWaiting }
+    this.#waiting = []
+    this.#ownWaiting = []
+    this.#requestSync()
+  }
+}

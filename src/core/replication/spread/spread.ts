@@ -1,0 +1,436 @@
+import type { Random } from '../../crypto.ts'
+import { earlier } from '../../deadlines.ts'
+import type { Deadline, Instant, PeerId } from '../../io.ts'
+import { FairBudget } from '../../overlay/fair-budget.ts'
+import type { Placement } from '../../overlay/placement.ts'
+import type { SessionPort } from '../../session/port.ts'
+import type { HeldPacket } from '../cache/packet-store.ts'
+import { Link, type QueuedPacket } from './link.ts'
+import { Receipts } from './receipts.ts'
+import {
+  encodeInterest,
+  encodePacketMessage,
+  encodeShorts,
+  HOP_LAST,
+  INTEREST_TAGS_MAX,
+  KIND_HAVE,
+  KIND_HELD,
+  KIND_INTEREST,
+  KIND_LACK,
+  type KIND_PACKET,
+  KIND_WANT,
+  SHORTS_MAX,
+  type SpreadMessage,
+  TAG_PREFIX_BYTES,
+} from './spread-messages.ts'
+import { Wants } from './wants.ts'
+
+/**
+ * How packets get about: pushed for a few hops, announced after that, and asked for by whoever lacks
+ * them. Decides to whom a packet goes and in which form. What is kept, and what is authentic, is not
+ * its business. docs/spec/spread.md; the numbers are of research, gossip §5.2.
+ */
+
+/** Links that a packet of one tag goes to. */
+export const DEGREE = 12
+/** A publisher gives its packet itself to so many fellow members: nobody then has to ask. Guess. */
+export const FELLOWS_MAX = 64
+/** Who has so few neighbours hears of packets from each of them. Guess. */
+const FEW_LINKS = 6
+/** Copies that are pushed at the last pushing hop. */
+const LAST_PUSHES = 2
+/** How long announcements gather. */
+const FLUSH_MS = 5
+/** Of those that are nearer to a place that is not ours. */
+const NEARER = 3
+/** A remote that sends what is not authentic is not listened to for this long. Guess. */
+export const SHUN_MS = 600_000
+const FAULTS_MAX = 3
+/** What remotes may send unasked: twice what one core verifies of one, in all. Guess. */
+const UNASKED = {
+  sourcePerSecond: 1_000_000,
+  sourceBurst: 2_000_000,
+  totalPerSecond: 2_000_000,
+  totalBurst: 8_000_000,
+}
+/** What an answer to a WANT is reckoned at. */
+const WANTED_BYTES = 600
+/** When the budget is spent, questions wait this long. */
+const PACE_MS = 250
+/** Of one remote at a time, after reconciling. */
+const EXPECTED_MAX = 32_768
+const TAG_DIGITS = 2 * TAG_PREFIX_BYTES
+
+type OtherMessage = Exclude<SpreadMessage, { readonly kind: typeof KIND_PACKET }>
+
+export interface SpreadHost {
+  placement(): Placement
+  held(name: string): HeldPacket | undefined
+  heldByShort(short: string): HeldPacket | undefined
+  /** Held, or held once and not to be taken again. */
+  knowsShort(short: string): boolean
+  /** Where a tag's custodians are. */
+  location(tag: string): string
+  /** Whether we and this remote know each other as members of what has this tag. */
+  isFellow(peer: PeerId, tag: string): boolean
+  /** What neighbours are told that we follow: tags in hex. */
+  followed(): readonly string[]
+  requestSync(): void
+}
+
+export class Spread {
+  readonly #host: SpreadHost
+  readonly #random: Random
+  readonly #links = new Map<PeerId, Link>()
+  readonly #wants = new Wants()
+  readonly #budget: FairBudget
+  readonly receipts: Receipts
+  readonly #faults = new Map<PeerId, number>()
+  readonly counters = {
+    packetsPushed: 0,
+    packetsAnnounced: 0,
+    packetsWanted: 0,
+    packetsDuplicate: 0,
+  }
+  #flushAt: Instant | undefined
+  #toldInterest = ''
+
+  constructor(options: { random: Random; host: SpreadHost }, now: Instant) {
+    this.#host = options.host
+    this.#random = options.random
+    this.#budget = new FairBudget(UNASKED, now)
+    this.receipts = new Receipts(
+      () => options.host.requestSync(),
+      (peer, shorts) => this.#sendShorts(this.#links.get(peer), KIND_HELD, shorts),
+    )
+  }
+
+  /** Links in contact. */
+  links(): Link[] {
+    return [...this.#links.values()].filter(({ isUp }) => isUp)
+  }
+
+  link(peer: PeerId): Link | undefined {
+    return this.#links.get(peer)
+  }
+
+  sessionUp(
+    port: SessionPort,
+    sendMessage: (payload: Uint8Array, onAcked?: () => void) => void,
+  ): void {
+    const [a = 0, b = 0, c = 0, d = 0] = this.#random.bytes(4)
+    const link = new Link(port, ((a << 24) | (b << 16) | (c << 8) | d) >>> 0, sendMessage)
+    this.#links.set(port.peer, link)
+    this.#tellInterest(link)
+  }
+
+  sessionLost(port: SessionPort): void {
+    const link = this.#links.get(port.peer)
+    if (link?.port === port) link.isUp = false
+  }
+
+  sessionBack(port: SessionPort): void {
+    const link = this.#links.get(port.peer)
+    if (link?.port !== port) return
+    link.isUp = true
+    link.pump(this.#encode, this.#giftOf)
+  }
+
+  sessionGone(port: SessionPort): void {
+    const link = this.#links.get(port.peer)
+    if (link?.port !== port) return
+    link.isUp = false
+    this.#links.delete(port.peer)
+    this.#faults.delete(port.peer)
+  }
+
+  /** What we follow, or the size of the network, may have changed. */
+  interestChanged(): void {
+    const told = this.#interestKey()
+    if (told === this.#toldInterest) return
+    this.#toldInterest = told
+    for (const link of this.#links.values()) this.#tellInterest(link)
+  }
+
+  /** A packet of ours, stored. `onHeld` is called once, when enough others hold it, or after a while. */
+  publish(held: HeldPacket, now: Instant, onHeld: () => void): void {
+    const targets = this.#targets(held.tag)
+    const fellows = targets.filter((link) => this.#host.isFellow(link.peer, held.tag))
+    const some = fellows.length <= FELLOWS_MAX ? fellows : []
+    const others = targets.filter((link) => !some.includes(link))
+    const chosen = [...some, ...this.#choose(others, held.tag)]
+    const hop = 3 * chosen.length >= this.#overlaySize(targets.length) ? HOP_LAST : 1
+    this.receipts.published(shortOf(held), chosen.length, now, onHeld)
+    for (const link of chosen) this.#push(link, held, hop, true)
+    this.#pump(chosen)
+  }
+
+  /** A packet that is new here goes on. */
+  forward(held: HeldPacket, from: PeerId, hop: number, now: Instant): void {
+    const short = shortOf(held)
+    const targets = this.#targets(held.tag)
+    const depth = pushDepth(this.#overlaySize(targets.length))
+    const chosen = this.#choose(targets, held.tag)
+    let pushes = hop < depth ? DEGREE * 2 : hop === depth && depth > 0 ? LAST_PUSHES : 0
+    for (const link of chosen) {
+      if (link.peer === from || link.known.has(short)) continue
+      if (pushes > 0) {
+        pushes--
+        this.#push(link, held, hop + 1, false)
+      } else {
+        link.announce(short)
+        this.counters.packetsAnnounced++
+        this.#flushAt ??= (now + FLUSH_MS) as Instant
+      }
+    }
+    this.#pump(chosen)
+  }
+
+  /** Gives a remote these, whoever else has them, and asks for receipts. */
+  offer(peer: PeerId, packets: readonly HeldPacket[]): void {
+    const link = this.#links.get(peer)
+    if (link === undefined) return
+    for (const held of packets) this.#push(link, held, HOP_LAST, true)
+    this.#pump([link])
+  }
+
+  /** So many of those that keep or follow a tag. */
+  keepers(tag: string, count: number): PeerId[] {
+    return this.#choose(this.#targets(tag), tag)
+      .slice(0, count)
+      .map(({ peer }) => peer)
+  }
+
+  message(port: SessionPort, message: OtherMessage, now: Instant): void {
+    const link = this.#links.get(port.peer)
+    if (link === undefined) return
+    switch (message.kind) {
+      case KIND_HAVE:
+        return this.#onHave(link, message.shorts, now)
+      case KIND_WANT:
+        return this.#onWant(link, message.shorts)
+      case KIND_LACK:
+        for (const short of message.shorts) this.#wants.lacked(short, link.peer, now)
+        return
+      case KIND_HELD:
+        for (const short of message.shorts) {
+          link.known.add(short)
+          this.receipts.held(short, link.peer)
+        }
+        return
+      case KIND_INTEREST:
+        link.isEverything = message.isEverything
+        link.remoteLinks = message.links
+        link.followed = new Set(message.tags)
+    }
+  }
+
+  /**
+   * A packet stands at the door. True: it may be checked, which costs us something. False: later, when
+   * we ask for it; or never, if the remote is shunned.
+   */
+  admits(peer: PeerId, short: string, sizeBytes: number, now: Instant): boolean {
+    const link = this.#links.get(peer)
+    if (link === undefined || link.isShunned(now)) return false
+    if (this.#wants.has(short)) return true
+    if (link.expected > 0) {
+      link.expected--
+      return true
+    }
+    if (this.#budget.take(peer, sizeBytes, now)) return true
+    this.#wants.heard(short, peer, now, PACE_MS)
+    return false
+  }
+
+  /** The remote has this packet, whatever becomes of it here. */
+  seen(peer: PeerId, short: string): void {
+    this.#links.get(peer)?.known.add(short)
+  }
+
+  /** It is here, or refused for good. */
+  settled(short: string): void {
+    this.#wants.settle(short)
+  }
+
+  /** A remote sent what is not authentic: only it can have made that. */
+  faulted(peer: PeerId, now: Instant): void {
+    const link = this.#links.get(peer)
+    if (link === undefined) return
+    const faults = (this.#faults.get(peer) ?? 0) + 1
+    this.#faults.set(peer, faults)
+    if (faults < FAULTS_MAX) return
+    this.#faults.delete(peer)
+    link.shunnedUntil = now + SHUN_MS
+  }
+
+  /** We lack a packet that this remote has, or may have. */
+  want(short: string, peer: PeerId, now: Instant, waitMs?: number): void {
+    if (!this.#host.knowsShort(short)) this.#wants.heard(short, peer, now, waitMs)
+  }
+
+  give(peer: PeerId, names: readonly string[]): void {
+    const link = this.#links.get(peer)
+    link?.give(names)
+    if (link?.isUp) link.pump(this.#encode, this.#giftOf)
+  }
+
+  expect(peer: PeerId, count: number): void {
+    const link = this.#links.get(peer)
+    if (link !== undefined) link.expected = Math.min(EXPECTED_MAX, link.expected + count)
+  }
+
+  deadline(): Deadline | undefined {
+    let first = earlier(this.#wants.deadline(), this.receipts.deadline())
+    if (this.#flushAt !== undefined)
+      first = earlier(first, { at: this.#flushAt, reason: 'announce' })
+    return first
+  }
+
+  onDeadline(now: Instant): void {
+    this.receipts.onDeadline(now)
+    if (this.#flushAt !== undefined && this.#flushAt <= now) {
+      this.#flushAt = undefined
+      for (const link of this.#links.values())
+        if (link.isUp && link.hasAnnouncements) link.flushAnnouncements()
+    }
+    this.#ask(now)
+  }
+
+  #ask(now: Instant): void {
+    const byPeer = new Map<PeerId, string[]>()
+    for (const { peer, short } of this.#wants.due(now, (each) => this.#rttMs(each))) {
+      const shorts = byPeer.get(peer)
+      if (shorts === undefined) byPeer.set(peer, [short])
+      else shorts.push(short)
+    }
+    for (const [peer, shorts] of byPeer) {
+      const allowed: string[] = []
+      for (const short of shorts)
+        if (this.#budget.take(peer, WANTED_BYTES, now)) allowed.push(short)
+        else this.#wants.postpone(short, now + PACE_MS)
+      this.counters.packetsWanted += allowed.length
+      this.#sendShorts(this.#links.get(peer), KIND_WANT, allowed)
+    }
+  }
+
+  #rttMs(peer: PeerId): number | undefined {
+    const link = this.#links.get(peer)
+    return link?.isUp ? link.port.rttMs : undefined
+  }
+
+  #onHave(link: Link, shorts: readonly string[], now: Instant): void {
+    if (link.isShunned(now)) return
+    for (const short of shorts) {
+      link.known.add(short)
+      this.want(short, link.peer, now)
+    }
+  }
+
+  #onWant(link: Link, shorts: readonly string[]): void {
+    const lacking: string[] = []
+    for (const short of shorts) {
+      const held = this.#host.heldByShort(short)
+      if (held === undefined) lacking.push(short)
+      else this.#push(link, held, HOP_LAST, false)
+    }
+    this.#sendShorts(link, KIND_LACK, lacking)
+    this.#pump([link])
+  }
+
+  #sendShorts(
+    link: Link | undefined,
+    kind: Parameters<typeof encodeShorts>[0],
+    shorts: readonly string[],
+  ): void {
+    for (let i = 0; i < shorts.length; i += SHORTS_MAX)
+      link?.sendMessage(encodeShorts(kind, shorts.slice(i, i + SHORTS_MAX)))
+  }
+
+  #push(link: Link, held: HeldPacket, hop: number, wantsReceipt: boolean): void {
+    this.counters.packetsPushed++
+    link.push({ name: held.name, short: shortOf(held), tag: held.tag, hop, wantsReceipt })
+  }
+
+  #pump(links: readonly Link[]): void {
+    for (const link of links) if (link.isUp) link.pump(this.#encode, this.#giftOf)
+  }
+
+  readonly #encode = ({ name, hop, wantsReceipt }: QueuedPacket): Uint8Array | undefined => {
+    const held = this.#host.held(name)
+    return held && encodePacketMessage(held.bytes, hop, wantsReceipt)
+  }
+
+  readonly #giftOf = (name: string): QueuedPacket | undefined => {
+    const held = this.#host.held(name)
+    if (held === undefined) return undefined
+    return { name, short: shortOf(held), tag: held.tag, hop: HOP_LAST, wantsReceipt: false }
+  }
+
+  /** Everyone who keeps or follows a tag, and those on the way to its place. */
+  #targets(tag: string): Link[] {
+    const placement = this.#host.placement()
+    const location = this.#host.location(tag)
+    const prefix = tag.slice(0, TAG_DIGITS)
+    const isUndecided = placement.isSmall
+    const targets = this.links().filter(
+      (link) =>
+        link.follows(prefix) ||
+        (isUndecided && link.isEverything === undefined) ||
+        this.#host.isFellow(link.peer, tag) ||
+        placement.isCustodian(link.peer, location),
+    )
+    if (placement.isSmall || placement.isOurs(location)) return targets
+    for (const peer of placement.nearer(location, NEARER)) {
+      const link = this.#links.get(peer)
+      if (link?.isUp && !targets.includes(link)) targets.push(link)
+    }
+    return targets
+  }
+
+  /** How many peers a packet goes to in the end. */
+  #overlaySize(targets: number): number {
+    const links = Math.max(1, this.#links.size)
+    return Math.max(targets + 1, (this.#host.placement().networkSize * targets) / links)
+  }
+
+  /** So many of them, in an order of our own for each tag, and everyone who has few others. */
+  #choose(targets: readonly Link[], tag: string): readonly Link[] {
+    if (targets.length <= DEGREE) return targets
+    const seed = Number.parseInt(tag.slice(0, 8), 16)
+    const order = targets
+      .map((link) => ({ link, isAsleep: link.port.isDormant, score: mixed(seed, link.salt) }))
+      .sort((a, b) => Number(a.isAsleep) - Number(b.isAsleep) || a.score - b.score)
+      .map(({ link }) => link)
+    const lonely = order.slice(DEGREE).filter(({ remoteLinks }) => remoteLinks < FEW_LINKS)
+    return [...order.slice(0, DEGREE), ...lonely.slice(0, DEGREE)]
+  }
+
+  #tellInterest(link: Link): void {
+    const { isSmall } = this.#host.placement()
+    const tags = isSmall ? [] : this.#host.followed().slice(0, INTEREST_TAGS_MAX)
+    const prefixes = tags.map((tag) => tag.slice(0, TAG_DIGITS))
+    link.sendMessage(encodeInterest(isSmall, this.#links.size, prefixes))
+  }
+
+  #interestKey(): string {
+    const { isSmall } = this.#host.placement()
+    const isFew = this.#links.size < FEW_LINKS
+    return isSmall ? `everything ${isFew}` : this.#host.followed().join() + isFew
+  }
+}
+
+export function shortOf(held: HeldPacket): string {
+  return held.name.slice(0, 16)
+}
+
+/** H of gossip §5.2: hops after which a twelfth of a quarter has been pushed to. */
+export function pushDepth(overlaySize: number): number {
+  return Math.max(0, Math.floor(Math.log(overlaySize / 4) / Math.log(DEGREE - 1)))
+}
+
+/** Scatters: nobody can aim who does not know the salt. */
+function mixed(seed: number, salt: number): number {
+  let h = Math.imul(seed ^ salt, 0x9e3779b1)
+  h = Math.imul(h ^ (h >>> 15), 0x85ebca6b)
+  return (h ^ (h >>> 13)) >>> 0
+}

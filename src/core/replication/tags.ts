@@ -1,0 +1,86 @@
+import type { UnixMs } from '../io.ts'
+import { toHex } from '../wire/bytes.ts'
+import type { Subscription } from './subscription.ts'
+
+/**
+ * Which of our subscriptions a tag belongs to, on the days that a packet may still be of. Knows only
+ * tags; what was forgotten has none.
+ */
+const DAY_S = 86_400
+/** A packet's reach: 7 days of life and half a day of wrong clocks back, half a day ahead. */
+const DAYS_BACK = 8
+const DAYS_AHEAD = 1
+
+export class Tags {
+  readonly #subscriptions = new Set<Subscription>()
+  readonly #byTag = new Map<string, Subscription>()
+  #day: number
+
+  constructor(wall: UnixMs) {
+    this.#day = dayOf(wall)
+  }
+
+  add(subscription: Subscription): void {
+    this.#subscriptions.add(subscription)
+    for (const tag of this.ofDays(subscription, -DAYS_BACK, DAYS_AHEAD))
+      this.#byTag.set(tag, subscription)
+  }
+
+  remove(subscription: Subscription): void {
+    this.#subscriptions.delete(subscription)
+    for (const [tag, other] of [...this.#byTag]) if (other === subscription) this.#byTag.delete(tag)
+  }
+
+  /** Keys were forgotten, or a day has passed. True: there are other tags than before. */
+  refresh(wall: UnixMs, isForced = false): boolean {
+    const day = dayOf(wall)
+    if (day === this.#day && !isForced) return false
+    this.#day = day
+    this.#byTag.clear()
+    for (const subscription of this.#subscriptions) this.add(subscription)
+    return true
+  }
+
+  /** The subscription whose tag of that second's day this is. */
+  find(tag: string, createdS: number): Subscription | undefined {
+    const subscription = this.#byTag.get(tag)
+    const keys = subscription?.keys.at(createdS)
+    return keys !== undefined && toHex(keys.tag.publicKey) === tag ? subscription : undefined
+  }
+
+  /** The subscription with this tag, whatever its day. */
+  subscriptionOf(tag: string): Subscription | undefined {
+    return this.#byTag.get(tag)
+  }
+
+  /** A subscription's tags of the days from today + `first` to today + `last`, in hex. */
+  ofDays(subscription: Subscription, first: number, last: number): string[] {
+    const tags: string[] = []
+    for (let day = this.#day + last; day >= this.#day + first; day--) {
+      const keys = subscription.keys.at(day * DAY_S)
+      const tag = keys && toHex(keys.tag.publicKey)
+      if (tag !== undefined && !tags.includes(tag)) tags.push(tag)
+    }
+    return tags
+  }
+
+  /** Every tag that a live packet of a subscription may have. */
+  liveOf(subscription: Subscription): string[] {
+    return this.ofDays(subscription, -DAYS_BACK, DAYS_AHEAD)
+  }
+
+  /** What we follow, the days that matter most first. */
+  followed(): string[] {
+    const days = [
+      [-1, 1],
+      [-DAYS_BACK, -2],
+    ] as const
+    return days.flatMap(([first, last]) =>
+      [...this.#subscriptions].flatMap((each) => this.ofDays(each, first, last)),
+    )
+  }
+}
+
+function dayOf(wall: UnixMs): number {
+  return Math.floor(wall / 1000 / DAY_S)
+}
