@@ -85,6 +85,20 @@ test('large messages of one link make room among themselves, not among the other
   assert.equal(store.isSpent(large[0]?.name ?? ''), true)
 })
 
+test('for a leaf the next oldest of its share goes, and not its root', () => {
+  const { store } = new StoreBench({ cacheBytes: 60_000, write: () => {} })
+  const made = madePacket(1, { payloadBytes: 10_000 })
+  store.add(made.packet, made.id, 'custody', 'link', WALL)
+  for (let i = 2; i < 47; i++) {
+    const { packet, id } = madePacket(i)
+    store.add(packet, id, 'custody', 'link', WALL)
+  }
+  assert.equal(store.spentCount, 0)
+  for (const { level, index, bytes } of made.leaves) store.addLeaf(made.name, level, index, bytes)
+  assert.equal(store.get(made.name)?.isWhole, true)
+  assert.equal(store.spentCount > 5, true)
+})
+
 test('a large message goes for its own leaf when it is all of the largest share', () => {
   const { store } = new StoreBench({ cacheBytes: 400_000, write: () => {} })
   for (let i = 0; i < 240; i++) {
