@@ -39,6 +39,7 @@ export class Side {
   readonly sent: Sent[] = []
   readonly given: string[] = []
   readonly outcomes: ReconcileOutcome[] = []
+  readonly parts: string[] = []
   readonly scopes: ReconcileScope[] = []
   names: readonly Uint8Array[]
   expected = 0
@@ -63,7 +64,10 @@ export class Side {
         expect: (_, count) => {
           this.expected += count
         },
-        ended: (_, outcome) => this.outcomes.push(outcome),
+        ended: (_, outcome, part) => {
+          this.outcomes.push(outcome)
+          this.parts.push(part)
+        },
       },
     })
   }

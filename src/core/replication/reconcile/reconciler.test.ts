@@ -112,6 +112,7 @@ test('both may begin at a time, and neither answers the other about its own', ()
     assert.ok(deliver(alice, bob, ALICE, i).every((rejected) => rejected === undefined))
     assert.ok(deliver(bob, alice, BOB, i).every((rejected) => rejected === undefined))
   }
+  for (const side of [alice, bob]) assert.deepEqual(ordered(side.parts), ['answered', 'begun'])
   for (const side of [alice, bob])
     assert.deepEqual(
       side.outcomes.map(({ result, ours, theirs }) => [result, ours, theirs]),

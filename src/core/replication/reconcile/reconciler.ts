@@ -31,8 +31,8 @@ export interface ReconcileHost {
   give(peer: PeerId, names: readonly Uint8Array[]): void
   /** We lack so many, which the remote is going to push. */
   expect(peer: PeerId, count: number): void
-  /** Called for those that we began and those that we answered, when nothing of them is kept. */
-  ended(peer: PeerId, outcome: ReconcileOutcome): void
+  /** Nothing of it is kept. `part`: whether we began it or answered; both may run with a peer. */
+  ended(peer: PeerId, outcome: ReconcileOutcome, part: 'begun' | 'answered'): void
 }
 
 export interface ReconcilerConfig {
@@ -93,7 +93,7 @@ export class Reconciler {
     const names = isBusy ? [] : host.names(self, scope)
     if (isBusy || names.length > NAMES_MAX) {
       const retryS = isBusy ? BUSY_RETRY_S : TOO_MANY_RETRY_S
-      host.ended(peer, { result: 'refused', ours: 0, theirs: 0, retryS })
+      host.ended(peer, { result: 'refused', ours: 0, theirs: 0, retryS }, 'begun')
       return
     }
     const nonce = random.bytes(NONCE_BYTES)
@@ -232,7 +232,8 @@ export class Reconciler {
   }
 
   #end(entry: Entry, outcome: ReconcileOutcome): void {
+    const part = this.#begun.has(entry.key) ? 'begun' : 'answered'
     this.#remove(entry)
-    this.#config.host.ended(entry.peer, outcome)
+    this.#config.host.ended(entry.peer, outcome, part)
   }
 }
