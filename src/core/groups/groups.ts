@@ -115,17 +115,8 @@ export class Groups {
     this.#joined = new Joined({ ...config, replication })
     const present = (subcluster: Handle) => this.#present(subcluster)
     this.#publisher = new Publisher({ ...config, replication, outbox: this.#outbox, present })
-    this.#mail = new Mailboxes({
-      ...config,
-      replication,
-      inboxOf: (subcluster, peer, { binding, pair }) => {
-        const membership = this.#memberships.joined(subcluster, peer)
-        const port = membership?.session.port
-        const isSame = port !== undefined && startsWith(port.binding, binding)
-        const isPair = membership?.link === pair.to && membership.remoteLink === pair.from
-        return isSame && isPair ? membership.inbox : undefined
-      },
-    })
+    const stayOf = (at: Handle, peer: PeerId) => this.#memberships.joined(at, peer)
+    this.#mail = new Mailboxes({ ...config, replication, stayOf })
   }
 
   #makeReplication(): Replication {
@@ -223,15 +214,21 @@ export class Groups {
     this.#wall = wall
     this.#memberships.sessionLost(port)
     this.#replication.sessionLost(port)
-    for (const membership of this.#memberships.session(port)?.memberships.values() ?? [])
+    for (const membership of this.#memberships.session(port)?.memberships.values() ?? []) {
+      this.#mail.away(membership)
       this.#outbox.lost(membership)
+    }
   }
 
   sessionBack(port: SessionPort, now: Instant): void {
+    this.#now = now
     this.#memberships.sessionBack(port)
     this.#replication.sessionBack(port, now)
     for (const membership of this.#memberships.session(port)?.memberships.values() ?? [])
-      if (membership.isReported) this.#presence.back(membership)
+      if (membership.isReported) {
+        this.#presence.back(membership)
+        this.#flush(membership)
+      }
   }
 
   sessionDown(port: SessionPort, why: LeaveReason, now: Instant): void {
@@ -459,6 +456,11 @@ export class Groups {
 
   #onJoined(membership: Membership): void {
     this.#presence.joined(membership)
+    this.#flush(membership)
+  }
+
+  /** What was written to it while it was away comes before what is said to it now. */
+  #flush(membership: Membership): void {
     this.#mail.flush(membership, this.#at, () => this.#outbox.joined(membership))
   }
 
@@ -482,10 +484,6 @@ export class Groups {
   #failed(operation: Handle, code: FailureCode): void {
     this.#config.emit({ type: 'failed', operation, code })
   }
-}
-
-function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
-  return prefix.every((byte, i) => byte === bytes[i])
 }
 
 function requireName(argument: string, name: string): void {

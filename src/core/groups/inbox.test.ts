@@ -29,6 +29,16 @@ test('a message that arrived is not taken twice', () => {
   assert.equal(inbox.arrived(message(5, 1)), 'replayed')
 })
 
+test('a letter of what waits in vain is not held back by what it would have followed', () => {
+  const inbox = new Inbox()
+  assert.deepEqual(sequences(inbox.arrived(message(1, 1, 10))), [])
+  assert.deepEqual(sequences(inbox.arrived(message(2, 1, 10))), [])
+  assert.deepEqual(sequences(inbox.arrived(message(1, 0, 10))), [1, 2])
+  assert.deepEqual([inbox.heldCount, inbox.heldBytes], [0, 0])
+  for (const sequence of [1, 2]) assert.equal(inbox.arrived(message(sequence, 0)), 'replayed')
+  assert.deepEqual(sequences(inbox.arrived(message(0, 0))), [0])
+})
+
 test('two messages cannot wait for the same one', () => {
   const inbox = new Inbox()
   inbox.arrived(message(5, 3))

@@ -36,7 +36,7 @@ export class Inbox {
   arrived(message: InboxMessage): InboxMessage[] | 'replayed' | 'over-limit' | 'malformed' {
     const { sequence, back } = message
     if (sequence >= this.#floor + INBOX_MESSAGES_MAX) return 'over-limit'
-    if (this.#hasArrived(sequence)) return 'replayed'
+    if (this.#hasArrived(sequence)) return this.#again(message)
     const previous = sequence - back
     const isReady = back === 0 || (this.#hasArrived(previous) && !this.#held.has(previous))
     if (!isReady) {
@@ -50,6 +50,16 @@ export class Inbox {
     this.#successors.set(previous, sequence)
     this.#heldBytes += message.value.length
     return []
+  }
+
+  /** A letter that waits for nothing lets go what came in vain: its predecessor may never come. */
+  #again({ sequence, back }: InboxMessage): InboxMessage[] | 'replayed' {
+    const held = this.#held.get(sequence)
+    if (held === undefined || back > 0) return 'replayed'
+    this.#successors.delete(sequence - held.back)
+    this.#held.delete(sequence)
+    this.#heldBytes -= held.value.length
+    return this.#release(held)
   }
 
   #hasArrived(sequence: number): boolean {

@@ -57,8 +57,8 @@ export interface MailboxesConfig {
   readonly reject: (code: RejectCode) => void
   readonly store: (key: string, value: Uint8Array | undefined) => void
   readonly load: (prefix: string) => void
-  /** The inbox of a stay that goes on. */
-  readonly inboxOf: (subcluster: Handle, peer: PeerId, origin: MailOrigin) => Inbox | undefined
+  /** A member's stay that goes on. */
+  readonly stayOf: (subcluster: Handle, peer: PeerId) => Membership | undefined
 }
 
 export class Mailboxes {
@@ -177,19 +177,20 @@ export class Mailboxes {
     }
   }
 
-  /** A stay ended: its messages may come again by mail. */
-  ended(membership: Membership): void {
+  /** Nobody to give its mail to. */
+  away(membership: Membership): void {
     const subcluster = membership.subcluster.handle
     const key = mailboxKey({ subcluster, peer: membership.peer })
-    if (this.#flushes.get(key)?.membership === membership) {
-      this.#flushes.delete(key)
-      this.#timers.clear(key)
-    }
+    if (this.#flushes.get(key)?.membership !== membership) return
+    this.#flushes.delete(key)
+    this.#timers.clear(key)
+  }
+
+  /** A stay ended: its messages may come again by mail. */
+  ended(membership: Membership): void {
+    this.away(membership)
     if (membership.remoteLink === undefined) return
-    const { to, from } = membership.pair
-    // The remote named it the other way round.
-    const origin = { binding: membership.session.port.binding, pair: { to: from, from: to } }
-    this.#ended.set(placeOf(subcluster, membership.peer, origin), membership.inbox)
+    this.#ended.set(placeOfStay(membership), membership.inbox)
   }
 
   deadline(): Deadline | undefined {
@@ -228,10 +229,10 @@ export class Mailboxes {
   }
 
   #inboxOf(subcluster: Handle, peer: PeerId, origin: MailOrigin): Inbox | undefined {
-    return (
-      this.#config.inboxOf(subcluster, peer, origin) ??
-      this.#ended.get(placeOf(subcluster, peer, origin))
-    )
+    const place = placeOf(subcluster, peer, origin)
+    const stay = this.#config.stayOf(subcluster, peer)
+    if (stay?.remoteLink !== undefined && placeOfStay(stay) === place) return stay.inbox
+    return this.#ended.get(place)
   }
 
   #tell(
@@ -245,6 +246,12 @@ export class Mailboxes {
     const where = { subcluster, peer, delivery: 'ordered' } as const
     this.#config.emit({ type: 'message', ...where, event, value, via, packet })
   }
+}
+
+/** As the remote's letters name it: the other way round. */
+function placeOfStay({ session, subcluster, peer, pair }: Membership): string {
+  const { binding } = session.port
+  return placeOf(subcluster.handle, peer, { binding, pair: { to: pair.from, from: pair.to } })
 }
 
 function placeOf(

@@ -10,12 +10,13 @@ import type {
   RejectCode,
   UnixMs,
 } from '../io.ts'
-import { smallPlacement } from '../overlay/placement.ts'
+import { type Placement, smallPlacement } from '../overlay/placement.ts'
 import { STORED_PREFIXES } from '../replication/replication.ts'
 import { SeededRandom } from '../seeded.fixture.ts'
 import type { SessionPort } from '../session/port.ts'
 import { toHex } from '../wire/bytes.ts'
 import { Groups, type GroupsCommand, type GroupsConfig } from './groups.ts'
+import { EPOCH_S, SubclusterKeys } from './subcluster-keys.ts'
 
 /**
  * Peers joined by sessions in memory: every message arrives once, in an order that the seed draws, and
@@ -24,8 +25,16 @@ import { Groups, type GroupsCommand, type GroupsConfig } from './groups.ts'
 export const crypto = sodiumNative()
 export const CLUSTER_ID = new Uint8Array(32).fill(3)
 export const SHARED_KEY = new Uint8Array(32).fill(4)
+/** Before the packet in its record: version and duty. */
+const STORED_HEAD_BYTES = 2
 const START_WALL = 1_780_000_000_000
 const DATAGRAM_BYTES_MAX = 1170
+
+export interface FakePeerOptions {
+  /** Of an earlier run. */
+  readonly disk?: Map<string, Uint8Array>
+  readonly placement?: Placement
+}
 
 export class FakePeer {
   readonly groups: Groups
@@ -35,11 +44,11 @@ export class FakePeer {
   readonly mesh: Mesh
   /** Outlives the peer. */
   readonly disk: Map<string, Uint8Array>
-  readonly #placement = smallPlacement(() => this.mesh.ports.length / 2 + 1)
 
-  constructor(mesh: Mesh, seed: number, disk = new Map<string, Uint8Array>()) {
+  constructor(mesh: Mesh, seed: number, options: FakePeerOptions = {}) {
     this.mesh = mesh
-    this.disk = disk
+    this.disk = options.disk ?? new Map()
+    const placement = options.placement ?? smallPlacement(() => mesh.ports.length / 2 + 1)
     const keys = crypto.signingKeyPair(new Uint8Array(32).fill(seed))
     this.peerId = toHex(keys.publicKey) as PeerId
     const config: GroupsConfig = {
@@ -48,7 +57,7 @@ export class FakePeer {
       identity: { ...keys, peerId: this.peerId },
       clusterId: CLUSTER_ID,
       cacheBytes: 16 * 1024 * 1024,
-      placement: () => this.#placement,
+      placement: () => placement,
       meanStayMs: () => undefined,
       setGoals: () => {},
       store: (key, value) => {
@@ -134,6 +143,8 @@ export class FakePort implements SessionPort {
   path: PathKind = 'direct'
   readonly rttMs = 0
   readonly isDormant = false
+  /** Nothing arrives here for the time being. */
+  isCut = false
   /** On its way to the owner. */
   readonly inbound: Item[] = []
   /** Everything the owner ever sent, for tests that look. */
@@ -230,6 +241,8 @@ export class Mesh {
   now = 1000 as Instant
   readonly random: SeededRandom
   readonly ports: FakePort[] = []
+  /** Why peers were woken, in order. */
+  readonly woken: string[] = []
   #bindings = 0
 
   constructor(seed = 1) {
@@ -240,8 +253,8 @@ export class Mesh {
     return (START_WALL + this.now) as UnixMs
   }
 
-  peer(seed: number): FakePeer {
-    return new FakePeer(this, seed)
+  peer(seed: number, options: FakePeerOptions = {}): FakePeer {
+    return new FakePeer(this, seed, options)
   }
 
   connect(a: FakePeer, b: FakePeer): readonly [FakePort, FakePort] {
@@ -265,13 +278,37 @@ export class Mesh {
       other.other = undefined
       other.inbound.length = 0
     }
-    this.ports.splice(this.ports.indexOf(port), 1)
+    if (this.ports.includes(port)) this.ports.splice(this.ports.indexOf(port), 1)
     port.owner.groups.sessionDown(port, why, this.now)
+  }
+
+  /** Both sides notice. */
+  part(port: FakePort, why: LeaveReason): void {
+    const { other } = port
+    this.disconnect(port, why)
+    if (other !== undefined) this.disconnect(other, why)
+  }
+
+  /** Both sides of a session lose contact: what they send waits. */
+  cut(port: FakePort): void {
+    for (const side of [port, port.other]) {
+      if (side === undefined) continue
+      side.isCut = true
+      side.owner.groups.sessionLost(side, this.now, this.wall)
+    }
+  }
+
+  mend(port: FakePort): void {
+    for (const side of [port, port.other]) {
+      if (side === undefined) continue
+      side.isCut = false
+      side.owner.groups.sessionBack(side, this.now)
+    }
   }
 
   /** One thing arrives somewhere; false: nothing is under way. */
   step(): boolean {
-    const busy = this.ports.filter(({ inbound }) => inbound.length > 0)
+    const busy = this.ports.filter(({ inbound, isCut }) => inbound.length > 0 && !isCut)
     const port = busy[this.random.below(busy.length)]
     const item = port?.takeAny(this.random)
     if (port === undefined || item === undefined) return false
@@ -292,12 +329,29 @@ export class Mesh {
       const next = due.map(({ groups }) => groups.deadline()?.at ?? end).sort((x, y) => x - y)[0]
       if (next === undefined) break
       this.now = Math.max(this.now, next) as Instant
-      for (const { groups } of due)
-        if ((groups.deadline()?.at ?? end + 1) <= this.now) groups.onDeadline(this.now, this.wall)
+      for (const { groups } of due) {
+        const deadline = groups.deadline()
+        if (deadline === undefined || deadline.at > this.now) continue
+        this.woken.push(deadline.reason)
+        groups.onDeadline(this.now, this.wall)
+      }
       this.settle()
     }
     this.now = end as Instant
   }
+}
+
+/** Packets on a peer's disk, in hex. */
+export function packetsOn(peer: FakePeer): string[] {
+  const records = [...peer.disk].filter(([key]) => key.startsWith('packet/'))
+  return records.map(([, value]) => toHex(value.subarray(STORED_HEAD_BYTES)))
+}
+
+/** Tags of the subcluster of `SHARED_KEY`, of the days around now. */
+export function subclusterTags(mesh: Mesh): string[] {
+  const keys = new SubclusterKeys(crypto, SHARED_KEY, CLUSTER_ID)
+  const days = Array.from({ length: 20 }, (_, i) => mesh.wall / 1000 + (i - 10) * EPOCH_S)
+  return days.map((second) => toHex(keys.at(second)?.tag.publicKey ?? new Uint8Array()))
 }
 
 export function text(value: Uint8Array): string {

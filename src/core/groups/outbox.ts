@@ -76,6 +76,8 @@ class Lane {
   readonly subcluster: Handle
   readonly peer: PeerId
   membership: Membership | undefined
+  /** No contact, or what was mailed meanwhile is to be there first. */
+  isHeldBack = false
   readonly waiting = new Set<Part>()
   /** By message number of the session; the oldest first. */
   readonly inFlight = new Map<number, InFlight>()
@@ -91,6 +93,8 @@ class Lane {
   }
 
   open(membership: Membership): void {
+    this.isHeldBack = false
+    if (this.membership === membership) return
     this.membership = membership
     this.nextSequence = 0
     this.sentBytes = 0
@@ -156,6 +160,7 @@ export class Outbox {
     return true
   }
 
+  /** A member is here, or in contact again, and has its mail. */
   joined(membership: Membership): void {
     const lane = this.#lanes.get(laneKey(membership.subcluster.handle, membership.peer))
     if (lane === undefined) return
@@ -167,7 +172,10 @@ export class Outbox {
   /** Its session is silent: what is under way goes on, and by letter too. */
   lost(membership: Membership): void {
     const lane = this.#lanes.get(laneKey(membership.subcluster.handle, membership.peer))
-    if (lane?.membership === membership) this.#mailAll(lane)
+    if (lane === undefined) return
+    this.#mailAll(lane)
+    if (lane.membership === membership) lane.isHeldBack = true
+    else this.#forget(lane)
   }
 
   ended(membership: Membership, why: LeaveReason, now: Instant): void {
@@ -176,7 +184,7 @@ export class Outbox {
     if (lane === undefined) return
     if (why === 'restarted') return this.#await(lane, now)
     this.#mailAll(lane)
-    this.#lanes.delete(lane.key)
+    this.#forget(lane)
   }
 
   /** We left: nothing more goes there. */
@@ -197,7 +205,7 @@ export class Outbox {
       const lane = this.#lanes.get(key)
       if (lane === undefined) continue
       this.#mailAll(lane)
-      this.#lanes.delete(key)
+      this.#forget(lane)
     }
   }
 
@@ -221,7 +229,7 @@ export class Outbox {
 
   #pump(lane: Lane): void {
     const membership = lane.membership
-    if (membership === undefined) return
+    if (membership === undefined || lane.isHeldBack) return
     for (const part of lane.waiting) {
       const oldest = lane.inFlight.values().next().value
       if (oldest !== undefined && !hasRoom(lane, oldest, part.value.length)) return
@@ -288,9 +296,13 @@ export class Outbox {
     }
   }
 
-  #drop(lane: Lane, code: FailureCode): void {
+  #forget(lane: Lane): void {
     this.#lanes.delete(lane.key)
     this.#restarting.clear(lane.key)
+  }
+
+  #drop(lane: Lane, code: FailureCode): void {
+    this.#forget(lane)
     lane.membership = undefined
     for (const { part } of lane.inFlight.values()) this.#settle(part, code)
     for (const part of lane.waiting) this.#settle(part, code)

@@ -53,11 +53,11 @@ test('who comes back into contact shows again what it showed', () => {
   show(a, 'here')
   const [, atB] = mesh.connect(a, b)
   mesh.settle()
-  b.groups.sessionLost(atB)
+  b.groups.sessionLost(atB, mesh.now, mesh.wall)
   show(a, 'moved')
   mesh.settle()
   assert.deepEqual(shown(b), ['here'])
-  b.groups.sessionBack(atB)
+  b.groups.sessionBack(atB, mesh.now)
   assert.deepEqual(shown(b), ['here', 'moved'])
 })
 

@@ -53,15 +53,16 @@ export class Tags {
     return this.#byTag.get(tag)
   }
 
-  /** A subscription's tags of the days from today + `first` to today + `last`, in hex. */
+  /** A subscription's tags of the days from today + `first` to today + `last`, in hex, the latest first. */
   ofDays(subscription: Subscription, first: number, last: number): string[] {
     const tags: string[] = []
-    for (let day = this.#day + last; day >= this.#day + first; day--) {
+    // Upwards: a day's keys follow from the day's before, and only from those.
+    for (let day = this.#day + first; day <= this.#day + last; day++) {
       const keys = subscription.keys.at(day * DAY_S)
       const tag = keys && toHex(keys.tag.publicKey)
       if (tag !== undefined && !tags.includes(tag)) tags.push(tag)
     }
-    return tags
+    return tags.reverse()
   }
 
   /** Every tag that a live packet of a subscription may have. */
