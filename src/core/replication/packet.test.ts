@@ -27,7 +27,7 @@ const subcluster = new SubclusterKeys(
   new Uint8Array(32).fill(7),
   new Uint8Array(32).fill(9),
 )
-const keys = subcluster.at(CREATED_S)
+const keys = keysAt(CREATED_S)
 const alice = crypto.signingKeyPair(new Uint8Array(32).fill(1))
 const mallory = crypto.signingKeyPair(new Uint8Array(32).fill(2))
 
@@ -39,6 +39,10 @@ const DRAFT: PacketDraft = {
   lamport: 300,
   parents: [new Uint8Array(16).fill(5)],
   payload: ascii('p0123456789abcdef'),
+}
+
+function keysAt(createdS: number, of = subcluster): PacketKeys {
+  return of.at(createdS) ?? assert.fail('nothing was forgotten')
 }
 
 function sealed(draft: Partial<PacketDraft> = {}, author = alice): Uint8Array {
@@ -98,11 +102,8 @@ test('a stranger verifies a packet from its bytes alone and cannot open it', () 
   assert.ok(typeof verified === 'object')
   assert.equal(verified.id.length, 32)
   const other = new SubclusterKeys(crypto, new Uint8Array(32).fill(8), new Uint8Array(32).fill(9))
-  assert.equal(openPacket(crypto, other.at(CREATED_S), verified.packet), 'unauthentic')
-  assert.equal(
-    openPacket(crypto, subcluster.at(CREATED_S + 86_400), verified.packet),
-    'unauthentic',
-  )
+  assert.equal(openPacket(crypto, keysAt(CREATED_S, other), verified.packet), 'unauthentic')
+  assert.equal(openPacket(crypto, keysAt(CREATED_S + 86_400), verified.packet), 'unauthentic')
 })
 
 test('no byte of a packet can be changed', () => {
@@ -137,7 +138,7 @@ test('a member cannot write as another member', () => {
 test('a member cannot move what another wrote to another time, life, salt, tag or tree', () => {
   const plain = plainOf(sealed())
   assert.equal(typeof openPacket(crypto, keys, decoded(forge(headerOf(), plain, keys))), 'object')
-  const next = subcluster.at(CREATED_S + 86_400)
+  const next = keysAt(CREATED_S + 86_400)
   const root = { payloadBytes: 10, depth: 1, hashes: new Uint8Array(32) }
   const noPayload = sealPacket(crypto, keys, alice, { ...DRAFT, payload: new Uint8Array(0) })
   const moves: readonly (readonly [PacketHeader, Uint8Array, PacketKeys])[] = [
