@@ -50,6 +50,12 @@ export class Process {
     if (stdout !== null) createInterface({ input: stdout }).on('line', (line) => this.#take(line))
   }
 
+  get pid(): number {
+    const { pid } = this.#child
+    if (pid === undefined) throw new Error(`${this.name} did not start`)
+    return pid
+  }
+
   /** What went to stderr. */
   get errors(): string {
     return this.#errors

@@ -6,9 +6,9 @@ import {
   bytesOf,
   isDone,
   publish,
-  send,
   SHARED_KEY,
   SUBCLUSTER,
+  send,
   textOf,
   world,
 } from './subcluster.fixture.ts'

@@ -7,18 +7,13 @@ import {
   CausalOrder,
   type CausalPacket,
   type Released,
-  WAITING_BYTES_MAX,
+  STRICT_WAITING_MAX,
   WAITING_PACKETS_MAX,
 } from './causal.ts'
 import { LAMPORT_MAX } from './packet-seal.ts'
 
-function packet(
-  key: string,
-  parents: readonly string[],
-  lamport: number,
-  sizeBytes = 1,
-): CausalPacket {
-  return { key, parents, lamport, sizeBytes }
+function packet(key: string, parents: readonly string[], lamport: number): CausalPacket {
+  return { key, parents, lamport }
 }
 
 function keysOf(released: readonly Released<CausalPacket>[]): string[] {
@@ -101,7 +96,7 @@ test('Lamport time follows what was delivered and stops at its limit', () => {
   assert.equal(order.nextLamport, LAMPORT_MAX)
 })
 
-test('who waits is bounded in number and bytes: the oldest goes ahead with its gap', () => {
+test('who waits is bounded in number: the oldest goes ahead with its gap, in strict order not even then', () => {
   const order = new CausalOrder()
   let released = 0
   for (let i = 0; i < 3 * WAITING_PACKETS_MAX; i++) {
@@ -109,11 +104,10 @@ test('who waits is bounded in number and bytes: the oldest goes ahead with its g
     assert.equal(order.waitingCount <= WAITING_PACKETS_MAX, true)
   }
   assert.equal(released, 2 * WAITING_PACKETS_MAX)
-  const large = new CausalOrder()
-  const half = WAITING_BYTES_MAX / 2
-  assert.deepEqual(large.arrived(packet('a', ['x'], 1, half), at(0)), [])
-  assert.deepEqual(large.arrived(packet('b', ['y'], 2, half), at(0)), [])
-  assert.deepEqual(keysOf(large.arrived(packet('c', ['z'], 3, 1), at(0))), ['a gap'])
+  const strict = new CausalOrder(true)
+  for (let i = 0; i < STRICT_WAITING_MAX + 5; i++)
+    assert.deepEqual(strict.arrived(packet(`p${i}`, ['missing'], i), at(0), 1_000_000), [])
+  assert.equal(strict.waitingCount, STRICT_WAITING_MAX)
 })
 
 test('parents in a circle, or oneself, only wait', () => {

@@ -12,7 +12,8 @@ import { SeenSet } from './seen.ts'
 export const CAUSAL_WAIT_MS = 2000
 /** Guess: two seconds at 500 packets a second; past it the oldest goes ahead with its gap. */
 export const WAITING_PACKETS_MAX = 1024
-export const WAITING_BYTES_MAX = 16 * 1024 * 1024
+/** In strict order nothing goes ahead: past it the oldest is left to the next start. Guess. */
+export const STRICT_WAITING_MAX = 16_384
 /** Guess: a packet whose parents lie further back than this waits in vain, and only waits. */
 export const KNOWN_PACKETS_MIN = 8192
 
@@ -21,7 +22,6 @@ export interface CausalPacket {
   readonly key: string
   readonly parents: readonly string[]
   readonly lamport: number
-  readonly sizeBytes: number
 }
 
 export interface Released<T> {
@@ -42,9 +42,13 @@ export class CausalOrder<T extends CausalPacket> {
   readonly #waiting = new Map<string, Waiting<T>>()
   readonly #timers = new TimerQueue<string>()
   readonly #childrenOf = new Map<string, Set<string>>()
-  #waitingBytes = 0
+  readonly #isStrict: boolean
   #heads: string[] = []
   #lamport = 0
+
+  constructor(isStrict = false) {
+    this.#isStrict = isStrict
+  }
 
   /** What the next packet of our own follows: the oldest first, at most `PARENTS_MAX`. */
   get heads(): readonly string[] {
@@ -80,18 +84,16 @@ export class CausalOrder<T extends CausalPacket> {
     if (missing.size === 0) return this.#release(packet, false)
     this.#waiting.set(packet.key, { packet, missing })
     this.#timers.set(packet.key, now + waitMs, 'causal gap')
-    this.#waitingBytes += packet.sizeBytes
     for (const parent of missing) {
       const children = this.#childrenOf.get(parent) ?? new Set()
       this.#childrenOf.set(parent, children.add(packet.key))
     }
-    const released: Released<T>[] = []
-    while (this.#waiting.size > WAITING_PACKETS_MAX || this.#waitingBytes > WAITING_BYTES_MAX) {
-      const oldest = this.#waiting.values().next().value
-      if (oldest === undefined) break
-      released.push(...this.#releaseWaiting(oldest, true))
-    }
-    return released
+    const oldest = this.#waiting.values().next().value
+    const max = this.#isStrict ? STRICT_WAITING_MAX : WAITING_PACKETS_MAX
+    if (oldest === undefined || this.#waiting.size <= max) return []
+    if (!this.#isStrict) return this.#releaseWaiting(oldest, true)
+    this.#stopWaiting(oldest)
+    return []
   }
 
   deadline(): Deadline | undefined {
@@ -144,7 +146,6 @@ export class CausalOrder<T extends CausalPacket> {
   #stopWaiting(waiting: Waiting<T>): void {
     this.#waiting.delete(waiting.packet.key)
     this.#timers.clear(waiting.packet.key)
-    this.#waitingBytes -= waiting.packet.sizeBytes
     for (const parent of waiting.missing) {
       const children = this.#childrenOf.get(parent)
       children?.delete(waiting.packet.key)

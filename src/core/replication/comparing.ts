@@ -31,6 +31,7 @@ export interface ComparingParts {
 }
 
 const TAG_PREFIX_BYTES = 8
+const NAME_BYTES = 16
 /** Tags of one comparison. */
 const SCOPE_TAGS_MAX = 32
 /** Comparisons of tags with one neighbour in a row. Guess: those of the days that matter most. */
@@ -62,7 +63,8 @@ export class Comparing {
           this.#coming.set(peer, count)
           spread.expect(peer, count)
         },
-        ended: (peer, { result }) => {
+        ended: (peer, { result }, part) => {
+          if (part === 'answered') return
           const isOver = result === 'equal' || result === 'differed'
           if (!isOver) this.#repair.failed(this.#now)
           this.#repair.ended(peer, this.#now)
@@ -152,13 +154,15 @@ export class Comparing {
     const isWithin = within(scope, requester, (tag) => host.location(tag))
     const names: Uint8Array[] = []
     const verdicts = new Map<string, boolean>()
-    for (const { name, tag } of store.entries()) {
+    for (const { name, tag, isHeld } of store.entries()) {
       let isIn = verdicts.get(tag)
       if (isIn === undefined) {
         isIn = isWithin(tag)
         verdicts.set(tag, isIn)
       }
-      if (isIn) names.push(fromHex(name) ?? new Uint8Array())
+      if (!isIn) continue
+      const id = isHeld ? store.get(name)?.id.subarray(0, NAME_BYTES) : fromHex(name)
+      if (id !== undefined) names.push(id)
     }
     return names
   }

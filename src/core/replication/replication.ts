@@ -254,7 +254,7 @@ export class Replication {
   }
 
   sessionGone(port: SessionPort, now: Instant): void {
-    this.#spread.sessionGone(port)
+    this.#spread.sessionGone(port, now)
     this.#comparing.gone(port.peer)
     this.#large.sessionGone(port.peer, now)
     this.#interestChanged()

@@ -31,16 +31,19 @@ export interface EpochSource {
 export interface Arrival extends CausalPacket {
   readonly info: Omit<PacketInfo, 'gap'>
   readonly event: string
-  readonly value: Uint8Array
+  /** Undefined: that of a large packet, which is made from its leaves when it is needed. */
+  readonly value: Uint8Array | undefined
 }
+
+/** A packet that is delivered, or read again. */
+export type Reading = Omit<Arrival, 'value'> & { readonly value: Uint8Array }
 
 /** A page of old packets: so many bytes of values at most, or one value. Guess. */
 const PAGE_BYTES_MAX = 4 * 1024 * 1024
-const NOTHING = new Uint8Array(0)
 
 export class Subscription {
   readonly keys: EpochSource
-  readonly order = new CausalOrder<Arrival>()
+  readonly order: CausalOrder<Arrival>
   readonly #crypto: Crypto
   readonly #isStrict: boolean
   readonly #chronicle = new Chronicle()
@@ -51,6 +54,7 @@ export class Subscription {
     this.#crypto = crypto
     this.keys = keys
     this.#isStrict = order === 'strict'
+    this.order = new CausalOrder(this.#isStrict)
   }
 
   /** What a packet says, its author checked unless it `isTrusted`: it was opened before. */
@@ -68,9 +72,8 @@ export class Subscription {
     now: Instant,
     wall: UnixMs,
   ): { readonly released: readonly Released<Arrival>[]; readonly missing: readonly string[] } {
-    const value = this.#valueOf(held, opened)
-    if (value === undefined || this.order.has(held.name)) return { released: [], missing: [] }
-    const arrival = arrivalOf(held, opened, value, via)
+    if (this.order.has(held.name)) return { released: [], missing: [] }
+    const arrival = arrivalOf(held, opened, via)
     const missing = this.order.missing(arrival)
     const waitMs = this.#isStrict ? this.#expiryMs(held) - wall : CAUSAL_WAIT_MS
     return { released: this.order.arrived(arrival, now, Math.max(0, waitMs)), missing }
@@ -81,7 +84,7 @@ export class Subscription {
    * it has to wait for them again.
    */
   adopt(held: HeldPacket, opened: OpenedPacket): boolean {
-    const packet = causalOf(held, opened, 0)
+    const packet = causalOf(held, opened)
     if (this.#isStrict && this.order.missing(packet).length > 0) return false
     const { createdS } = held.packet.header
     this.#chronicle.add({ key: held.name, lamport: opened.lamport, createdS })
@@ -103,12 +106,16 @@ export class Subscription {
     opened: OpenedPacket,
     via: PacketInfo['via'],
   ): { readonly info: Omit<PacketInfo, 'gap'>; readonly event: string } {
-    return arrivalOf(held, opened, NOTHING, via)
+    return arrivalOf(held, opened, via)
   }
 
-  /** A packet was delivered: it can be read again. */
-  delivered({ key, lamport, info }: Arrival): void {
+  /** What an arrival that is delivered says; it can be read again. Undefined: it is not held any more. */
+  deliver(arrival: Arrival, held: HeldPacket | undefined): Uint8Array | undefined {
+    const { key, lamport, info } = arrival
+    const value = arrival.value ?? (held && this.#blobOf(held))
+    if (value === undefined) return undefined
     this.#chronicle.add({ key, lamport, createdS: Math.floor(info.timestamp / 1000) })
+    return value
   }
 
   /** Old packets in causal order: a page of them. */
@@ -117,8 +124,8 @@ export class Subscription {
     after: HistoryCursor | undefined,
     limit: number,
     held: (name: string) => HeldPacket | undefined,
-  ): { readonly arrivals: readonly Arrival[]; readonly isLast: boolean } {
-    const arrivals: Arrival[] = []
+  ): { readonly arrivals: readonly Reading[]; readonly isLast: boolean } {
+    const arrivals: Reading[] = []
     let bytes = 0
     const cursor = after && { key: after.id.slice(0, 32), lamport: after.lamport }
     const gone: string[] = []
@@ -126,25 +133,26 @@ export class Subscription {
     for (const { key } of this.#chronicle.from(since / 1000, cursor)) {
       const packet = held(key)
       const opened = packet && this.open(packet.packet, true)
-      const value = typeof opened === 'object' ? packet && this.#valueOf(packet, opened) : undefined
-      if (packet === undefined || typeof opened !== 'object' || value === undefined) {
+      if (packet === undefined || typeof opened !== 'object') {
         gone.push(key)
         continue
       }
+      const arrival = arrivalOf(packet, opened, 'cache')
+      const value = arrival.value ?? this.#blobOf(packet)
+      if (value === undefined) continue
       if (arrivals.length === limit || (bytes > 0 && bytes + value.length > PAGE_BYTES_MAX)) {
         isLast = false
         break
       }
       bytes += value.length
-      arrivals.push(arrivalOf(packet, opened, value, 'cache'))
+      arrivals.push({ ...arrival, value })
     }
     for (const key of gone) this.#chronicle.remove(key)
     return { arrivals, isLast }
   }
 
-  #valueOf(held: HeldPacket, opened: OpenedPacket): Uint8Array | undefined {
+  #blobOf(held: HeldPacket): Uint8Array | undefined {
     const { header } = held.packet
-    if (header.root === undefined) return opened.payload
     const keys = this.keys.at(header.createdS)
     if (keys === undefined || held.leaves === undefined || !held.isWhole) return undefined
     return openBlob(this.#crypto, keys, header, held.leaves.blob())
@@ -156,23 +164,13 @@ export class Subscription {
   }
 }
 
-function causalOf(held: HeldPacket, opened: OpenedPacket, sizeBytes: number): CausalPacket {
-  return {
-    key: held.name,
-    parents: opened.parents.map(toHex),
-    lamport: opened.lamport,
-    sizeBytes,
-  }
+function causalOf(held: HeldPacket, opened: OpenedPacket): CausalPacket {
+  return { key: held.name, parents: opened.parents.map(toHex), lamport: opened.lamport }
 }
 
-function arrivalOf(
-  held: HeldPacket,
-  opened: OpenedPacket,
-  value: Uint8Array,
-  via: PacketInfo['via'],
-): Arrival {
-  const { createdS, lifeMinutes } = held.packet.header
-  const causal = causalOf(held, opened, value.length)
+function arrivalOf(held: HeldPacket, opened: OpenedPacket, via: PacketInfo['via']): Arrival {
+  const { createdS, lifeMinutes, root } = held.packet.header
+  const causal = causalOf(held, opened)
   const info = {
     id: toHex(held.id) as PacketId,
     author: toHex(opened.author) as PeerId,
@@ -182,5 +180,6 @@ function arrivalOf(
     ttlMs: lifeMinutes * 60_000,
     via,
   }
+  const value = root === undefined ? opened.payload : undefined
   return { ...causal, info, event: opened.event, value }
 }

@@ -15,7 +15,7 @@ import type { HeldPacket, PacketStore } from './cache/packet-store.ts'
 import type { Released } from './causal.ts'
 import type { Packet } from './packet.ts'
 import type { OpenedPacket } from './packet-seal.ts'
-import { type Arrival, type EpochSource, Subscription } from './subscription.ts'
+import { type Arrival, type EpochSource, type Reading, Subscription } from './subscription.ts'
 import { Tags } from './tags.ts'
 
 /**
@@ -188,7 +188,7 @@ export class Subscriptions {
     since: UnixMs,
     after: HistoryCursor | undefined,
     limit: number,
-  ): { readonly arrivals: readonly Arrival[]; readonly isLast: boolean } | undefined {
+  ): { readonly arrivals: readonly Reading[]; readonly isLast: boolean } | undefined {
     const held = (name: string) => this.#parts.store.get(name)
     return this.#byKey.get(key)?.read(since, after, limit, held)
   }
@@ -214,8 +214,9 @@ export class Subscriptions {
     const key = this.#keyOf.get(subscription)
     if (key === undefined) return
     for (const { packet: arrival, gap } of released) {
-      subscription.delivered(arrival)
-      const { info, event, value } = arrival
+      const value = subscription.deliver(arrival, this.#parts.store.get(arrival.key))
+      if (value === undefined) continue
+      const { info, event } = arrival
       const packet = { ...info, gap }
       this.#parts.host.deliver({ subscription: key, packet, event, value })
     }

@@ -45,6 +45,8 @@ export class Link {
   #queued = 0
   #underWay = 0
   #announced: string[] = []
+  /** Of these, some could not be queued: they are told when the queue is empty again. */
+  #isOverflown = false
   /** Names that the remote lacks, sent after everything else. */
   #gifts: { readonly names: readonly string[]; next: number }[] = []
 
@@ -80,7 +82,10 @@ export class Link {
 
   /** Queues a packet; one too many is announced instead. */
   push(packet: QueuedPacket): void {
-    if (this.#queued >= QUEUED_PACKETS_MAX) return this.announce(packet.short)
+    if (this.#queued >= QUEUED_PACKETS_MAX) {
+      this.#isOverflown = true
+      return this.announce(packet.short)
+    }
     const queue = this.#queues.get(packet.tag)
     if (queue === undefined) this.#queues.set(packet.tag, [packet])
     else queue.push(packet)
@@ -99,6 +104,7 @@ export class Link {
   flushAnnouncements(): number {
     const shorts = this.#announced.filter((short) => !this.known.has(short))
     this.#announced = []
+    this.#isOverflown = false
     for (let i = 0; i < shorts.length; i += SHORTS_MAX)
       this.sendMessage(encodeShorts(KIND_HAVE, shorts.slice(i, i + SHORTS_MAX)))
     for (const short of shorts) this.known.add(short)
@@ -112,7 +118,9 @@ export class Link {
   /** Sends while there is room; `encode` is undefined for what is no longer held. */
   pump(encode: (packet: QueuedPacket) => Uint8Array | undefined, giftOf: GiftOf): void {
     while (this.#underWay < UNDER_WAY_MAX) {
-      const packet = this.#takeQueued() ?? this.#takeGift(giftOf)
+      const queued = this.#takeQueued()
+      if (queued === undefined && this.#isOverflown) this.flushAnnouncements()
+      const packet = queued ?? this.#takeGift(giftOf)
       if (packet === undefined) return
       const message = encode(packet)
       if (message === undefined) continue

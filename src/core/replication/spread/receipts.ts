@@ -9,8 +9,10 @@ import type { Deadline, Instant, PeerId } from '../../io.ts'
 
 /** One that fails, one that leaves, one that stays. Guess. */
 export const COPIES_WANTED = 3
-/** A publisher is told that its packet is out after this, even if nobody took it: it is kept here. Guess. */
+/** When nobody has taken anything of ours for so long, a publisher waits no more: its packet is kept here. Guess. */
 export const HELD_WAIT_MS = 2_000
+/** A deadline that comes so much later than it should. Guess. */
+const LATE_MS = 200
 /** Remotes that wait for their large packets to be whole here. Guess: past it the oldest never hears. */
 const OWED_MAX = 4096
 
@@ -31,6 +33,8 @@ export class Receipts {
   readonly #tell: (peer: PeerId, shorts: readonly string[]) => void
   readonly #publishers = new Map<string, Publisher>()
   readonly #timers = new TimerQueue<string>()
+  /** When a remote last said that it holds something of ours, or fetched a leaf of it. */
+  #progressAt = Number.NEGATIVE_INFINITY
   /** Of roots that are not whole yet, by short. */
   readonly #owed = new BoundedMap<string, Set<PeerId>>(OWED_MAX)
   /** Stored since the last sync was asked for. */
@@ -43,17 +47,25 @@ export class Receipts {
     this.#tell = tell
   }
 
-  /** A packet of ours is stored and goes to so many that will keep it. `onHeld` is called once. */
-  published(short: string, takers: number, now: Instant, onHeld: () => void): void {
+  /**
+   * A packet of ours is stored and goes to so many that will keep it. `onHeld` is called once: when
+   * enough do, at the latest at `until`, unless somebody is fetching it.
+   */
+  published(short: string, takers: number, until: number, onHeld: () => void): void {
     this.#publishers.set(short, {
       onHeld,
-      copies: Math.min(COPIES_WANTED, takers),
+      copies: Math.max(1, Math.min(COPIES_WANTED, takers)),
       isOnOurDisk: false,
       holders: new Set(),
     })
-    this.#await(short, now)
+    this.#await(short, until)
     this.#ownWaiting.push(short)
     this.#sync()
+  }
+
+  /** Whether its publisher waits. */
+  isAwaited(short: string): boolean {
+    return this.#publishers.has(short)
   }
 
   /** `peer` gave it and wants to hear when it is on disk; at once when it is whole. */
@@ -75,7 +87,8 @@ export class Receipts {
   }
 
   /** A remote says that it holds this. */
-  held(short: string, peer: PeerId): void {
+  held(short: string, peer: PeerId, now: Instant): void {
+    this.#progressAt = now
     const publisher = this.#publishers.get(short)
     if (publisher === undefined) return
     publisher.holders.add(peer)
@@ -84,7 +97,7 @@ export class Receipts {
 
   /** A remote fetches leaves of it: there is something to wait for. */
   isProgressing(short: string, now: Instant): void {
-    if (this.#publishers.has(short)) this.#await(short, now)
+    if (this.#publishers.has(short)) this.#progressAt = now
   }
 
   synced(isKept: boolean): void {
@@ -114,16 +127,21 @@ export class Receipts {
   }
 
   onDeadline(now: Instant): void {
+    // We were busy ourselves: what remotes said meanwhile has not been heard yet.
+    const isLate = (this.#timers.earliest()?.at ?? now) + LATE_MS < now
+    if (isLate) this.#progressAt = now
     for (;;) {
       const short = this.#timers.takeDue(now)
       if (short === undefined) return
       const publisher = this.#publishers.get(short)
-      if (publisher !== undefined) this.#finish(short, publisher)
+      // While remotes take what we publish, this one's turn may come.
+      if (this.#progressAt + HELD_WAIT_MS > now) this.#await(short, this.#progressAt + HELD_WAIT_MS)
+      else if (publisher !== undefined) this.#finish(short, publisher)
     }
   }
 
-  #await(short: string, now: Instant): void {
-    this.#timers.set(short, now + HELD_WAIT_MS, 'nobody took what we published')
+  #await(short: string, until: number): void {
+    this.#timers.set(short, until, 'nobody took what we published')
   }
 
   #settle(short: string, publisher: Publisher): void {

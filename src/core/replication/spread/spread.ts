@@ -6,7 +6,7 @@ import type { Placement } from '../../overlay/placement.ts'
 import type { SessionPort } from '../../session/port.ts'
 import type { HeldPacket } from '../cache/packet-store.ts'
 import { Link, type QueuedPacket } from './link.ts'
-import { Receipts } from './receipts.ts'
+import { HELD_WAIT_MS, Receipts } from './receipts.ts'
 import {
   encodeInterest,
   encodePacketMessage,
@@ -93,12 +93,15 @@ export class Spread {
     packetsDuplicate: 0,
   }
   #flushAt: Instant | undefined
+  /** When there was a neighbour last. */
+  #aloneSince: Instant
   #toldInterest = ''
 
   constructor(options: { random: Random; host: SpreadHost }, now: Instant) {
     this.#host = options.host
     this.#random = options.random
     this.#budget = new FairBudget(UNASKED, now)
+    this.#aloneSince = now
     this.receipts = new Receipts(
       () => options.host.requestSync(),
       (peer, shorts) => this.#sendShorts(this.#links.get(peer), KIND_HELD, shorts),
@@ -136,11 +139,12 @@ export class Spread {
     link.pump(this.#encode, this.#giftOf)
   }
 
-  sessionGone(port: SessionPort): void {
+  sessionGone(port: SessionPort, now: Instant): void {
     const link = this.#links.get(port.peer)
     if (link?.port !== port) return
     link.isUp = false
     this.#links.delete(port.peer)
+    this.#aloneSince = now
     this.#faults.delete(port.peer)
   }
 
@@ -160,7 +164,9 @@ export class Spread {
     const others = targets.filter((link) => !some.includes(link))
     const chosen = [...some, ...this.#choose(others, held.tag)]
     const hop = 3 * chosen.length >= this.#overlaySize(targets.length) ? HOP_LAST : 1
-    this.receipts.published(shortOf(held), chosen.length, now, onHeld)
+    const waitsFrom = this.#links.size > 0 ? now : this.#aloneSince
+    const until = Math.max(now, waitsFrom + HELD_WAIT_MS)
+    this.receipts.published(shortOf(held), chosen.length, until, onHeld)
     for (const link of chosen) this.#push(link, held, hop, true)
     this.#pump(chosen)
   }
@@ -215,7 +221,7 @@ export class Spread {
       case KIND_HELD:
         for (const short of message.shorts) {
           link.known.add(short)
-          this.receipts.held(short, link.peer)
+          this.receipts.held(short, link.peer, now)
         }
         return
       case KIND_INTEREST:
@@ -363,7 +369,9 @@ export class Spread {
   readonly #giftOf = (name: string): QueuedPacket | undefined => {
     const held = this.#host.held(name)
     if (held === undefined) return undefined
-    return { name, short: shortOf(held), tag: held.tag, hop: HOP_LAST, wantsReceipt: false }
+    const short = shortOf(held)
+    const wantsReceipt = this.receipts.isAwaited(short)
+    return { name, short, tag: held.tag, hop: HOP_LAST, wantsReceipt }
   }
 
   /** Everyone who keeps or follows a tag, and those on the way to its place. */
