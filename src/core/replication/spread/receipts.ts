@@ -14,7 +14,11 @@ export const HELD_WAIT_MS = 2_000
 /** A deadline that comes so much later than it should. Guess. */
 const LATE_MS = 200
 /** Remotes that wait for their large packets to be whole here. Guess: past it the oldest never hears. */
-const OWED_MAX = 4096
+export const OWED_MAX = 4096
+/** Of those, for one packet. Guess. */
+export const OWED_PEERS_MAX = 64
+/** Receipts for the next sync, of a disk that is slow. Guess: past it the latest never hears. */
+export const RECEIPTS_MAX = 16_384
 
 interface Publisher {
   readonly onHeld: () => void
@@ -71,26 +75,27 @@ export class Receipts {
   /** `peer` gave it and wants to hear when it is on disk; at once when it is whole. */
   asked(short: string, peer: PeerId, isWhole: boolean): void {
     if (isWhole) {
-      this.#waiting.push({ peer, short })
+      this.#owe(short, peer)
       this.#sync()
       return
     }
     const peers = this.#owed.get(short) ?? new Set()
-    this.#owed.set(short, peers.add(peer))
+    if (peers.size < OWED_PEERS_MAX) peers.add(peer)
+    this.#owed.set(short, peers)
   }
 
   /** A root has all its leaves. */
   whole(short: string): void {
-    for (const peer of this.#owed.get(short) ?? []) this.#waiting.push({ peer, short })
+    for (const peer of this.#owed.get(short) ?? []) this.#owe(short, peer)
     this.#owed.delete(short)
     this.#sync()
   }
 
   /** A remote says that it holds this. */
   held(short: string, peer: PeerId, now: Instant): void {
-    this.#progressAt = now
     const publisher = this.#publishers.get(short)
-    if (publisher === undefined) return
+    if (publisher === undefined || publisher.holders.has(peer)) return
+    this.#progressAt = now
     publisher.holders.add(peer)
     this.#settle(short, publisher)
   }
@@ -138,6 +143,10 @@ export class Receipts {
       if (this.#progressAt + HELD_WAIT_MS > now) this.#await(short, this.#progressAt + HELD_WAIT_MS)
       else if (publisher !== undefined) this.#finish(short, publisher)
     }
+  }
+
+  #owe(short: string, peer: PeerId): void {
+    if (this.#waiting.length < RECEIPTS_MAX) this.#waiting.push({ peer, short })
   }
 
   #await(short: string, until: number): void {
