@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { MALFORMED } from '../../errors.ts'
 import { SeededRandom } from '../../seeded.fixture.ts'
-import { concat, fromHex, toHex, utf8 } from '../../wire/bytes.ts'
+import { concat, toHex, utf8 } from '../../wire/bytes.ts'
 import {
   decodeSpreadMessage,
   encodeInterest,
