@@ -29,7 +29,6 @@ import { Beacon } from './overlay/beacon.ts'
 import { isSameAddress } from './overlay/known-peers.ts'
 import { decodeOverlayMessage, KIND_SUBCLUSTER_MIN } from './overlay/messages.ts'
 import { Neighbours } from './overlay/neighbours.ts'
-import { type Placement, smallPlacement } from './overlay/placement.ts'
 import { Relay, routeThrough } from './overlay/relay.ts'
 import { REMEMBERED_PREFIX } from './overlay/remembered.ts'
 import { Wanted } from './overlay/wanted.ts'
@@ -64,7 +63,6 @@ export class Peer implements Core {
   readonly #stun: TokenBucket
   readonly #reachability: Reachability
   readonly #wanted: Wanted
-  readonly #placement: Placement = smallPlacement(() => this.#sessions.size + 1)
   readonly #sockets = new Map<number, readonly LocalAddress[]>()
   readonly #counters: Record<string, number> = {}
   readonly #traffic = { datagramsIn: 0, bytesIn: 0, datagramsOut: 0, bytesOut: 0, handshakesOut: 0 }
@@ -99,9 +97,9 @@ export class Peer implements Core {
       identity: { peerId: identity.peerId, ...config.identity },
       clusterId: config.clusterId,
       cacheBytes: config.cacheBytes,
-      placement: () => this.#placement,
-      meanStayMs: () => undefined,
-      setGoals: () => {},
+      placement: () => this.#neighbours.placement,
+      meanStayMs: () => this.#neighbours.meanStayMs(this.#now),
+      setGoals: (places: readonly string[]) => this.#neighbours.setGoals(places, this.#now),
       store: (key: string, value: Uint8Array | undefined) =>
         this.#output({ type: 'store', key, value }),
       load: (prefix: string) => this.#output({ type: 'load', prefix }),
@@ -481,6 +479,7 @@ export class Peer implements Core {
       sessions: () => this.#sessions.all(),
       isMember: (peer) => this.#groups.isMember(peer),
       isNamed: (peer) => this.#neighbours.isNamed(peer),
+      kept: () => this.#neighbours.kept(),
       isOpen: (peer) => this.#reachability.isOpen(peer),
     }
   }
@@ -491,9 +490,11 @@ export class Peer implements Core {
       isDialing: (peer) => this.#sessions.isDialing(peer),
       sessionOf: (peer: PeerId) => this.#sessions.with(peer),
       sessions: () => this.#sessions.all(),
-      sessionCount: () => this.#sessions.size,
       hasIpv6: () => this.#sockets.has(SOCKET_IPV6),
       store: (key, value) => this.#output({ type: 'store', key, value }),
+      letGo: (peer, now) => this.#sessions.letGo(peer, now),
+      isMember: (peer) => this.#groups.isMember(peer),
+      relayedAt: (peer) => this.#relay.carriedAt(peer),
     }
   }
 }

@@ -18,6 +18,10 @@ export class TimerQueue<K> {
     return this.#live.size
   }
 
+  has(key: K): boolean {
+    return this.#live.has(key)
+  }
+
   /** Replaces the key's deadline; undefined clears it. */
   set(key: K, at: number | undefined, reason: string): void {
     const current = this.#live.get(key)

@@ -1,5 +1,7 @@
 import type { LocalAddress, PeerId } from '../io.ts'
 import { prefixOf } from '../session/route.ts'
+import { distanceOf, type IdPoint, pointOf } from './id-space.ts'
+import { firstBeyond } from './live-peers.ts'
 
 /**
  * Peers that we know of, whether or not we have a session with them: where they may be reached, which
@@ -8,9 +10,12 @@ import { prefixOf } from '../session/route.ts'
  */
 export interface KnownPeer {
   readonly peer: PeerId
+  readonly point: IdPoint
+  /** From our own id. */
+  readonly distance: number
   addresses: readonly LocalAddress[]
   /** Neighbours that have a session with it, in the order we learned it: they can relay. */
-  readonly via: Set<PeerId>
+  via: readonly PeerId[]
   /** The neighbour that first told of it; undefined once it was met, or when the app named it. */
   teller: PeerId | undefined
   /** The app named it, or where it is. */
@@ -18,8 +23,21 @@ export interface KnownPeer {
   /** Named by the app or met in an earlier run: tried for ever, more and more rarely. */
   isKept: boolean
   failures: number
+  /** When it was last heard of, met or left. */
+  heardAt: number
+  /** It may dial us until then: it comes new, and was told of us. */
+  waitUntil: number
+  /** One of the two let the other go: not dialled before, unless we are lonely. */
+  restUntil: number
   /** When it is to be dialled next. */
   dialAt: number | undefined
+}
+
+export interface KnownPeersHost {
+  /** It was forgotten. */
+  dropped(peer: PeerId): void
+  /** We have a session with it. */
+  isMet(peer: PeerId): boolean
 }
 
 export const KNOWN_MAX = 1024
@@ -33,10 +51,14 @@ export class KnownPeers {
   readonly #byPrefix = new Map<string, KnownPeer>()
   /** Peers that were never met, oldest first, by who told of them. */
   readonly #hearsay = new Map<PeerId, Set<PeerId>>()
-  readonly #dropped: (peer: PeerId) => void
+  /** By distance from our own id. */
+  readonly #nearest: KnownPeer[] = []
+  readonly #self: IdPoint
+  readonly #host: KnownPeersHost
 
-  constructor(dropped: (peer: PeerId) => void) {
-    this.#dropped = dropped
+  constructor(self: PeerId, host: KnownPeersHost) {
+    this.#self = pointOf(self)
+    this.#host = host
   }
 
   get size(): number {
@@ -53,6 +75,18 @@ export class KnownPeers {
 
   values(): IterableIterator<KnownPeer> {
     return this.#peers.values()
+  }
+
+  /** Who was seen at an address. */
+  at(address: LocalAddress): readonly KnownPeer[] {
+    return this.#nearest.filter(({ addresses }) =>
+      addresses.some((other) => isSameAddress(other, address)),
+    )
+  }
+
+  /** By distance from our own id. A view: read it at once. */
+  get nearest(): readonly KnownPeer[] {
+    return this.#nearest
   }
 
   /** A peer that we met or that the app named. Undefined when the table is full of kept ones. */
@@ -84,21 +118,32 @@ export class KnownPeers {
 
   /** A neighbour is gone: it relays to nobody. */
   dropVia(neighbour: PeerId): void {
-    for (const known of this.#peers.values()) known.via.delete(neighbour)
+    for (const known of this.#nearest) removeVia(known, neighbour)
+  }
+
+  forget(known: KnownPeer): void {
+    if (this.#peers.get(known.peer) === known) this.#remove(known)
   }
 
   #add(peer: PeerId, teller: PeerId | undefined): KnownPeer {
+    const point = pointOf(peer)
     const known: KnownPeer = {
       peer,
+      point,
+      distance: distanceOf(point, this.#self),
       addresses: [],
-      via: new Set(),
+      via: [],
       teller,
       isNamed: false,
       isKept: false,
       failures: 0,
+      heardAt: 0,
+      waitUntil: 0,
+      restUntil: 0,
       dialAt: undefined,
     }
     this.#peers.set(peer, known)
+    this.#nearest.splice(firstBeyond(this.#nearest, known.distance), 0, known)
     this.#byPrefix.set(prefixOf(peer), known)
     if (teller === undefined) return known
     const told = this.#hearsay.get(teller)
@@ -111,7 +156,8 @@ export class KnownPeers {
     this.#peers.delete(known.peer)
     this.#byPrefix.delete(prefixOf(known.peer))
     this.#removeHearsay(known)
-    this.#dropped(known.peer)
+    this.#nearest.splice(this.#nearest.indexOf(known), 1)
+    this.#host.dropped(known.peer)
   }
 
   #removeHearsay(known: KnownPeer): void {
@@ -124,7 +170,7 @@ export class KnownPeers {
   #hasRoom(): boolean {
     if (this.#peers.size < KNOWN_MAX || this.#dropHearsay()) return true
     for (const known of this.#peers.values()) {
-      if (known.isKept) continue
+      if (known.isKept || this.#host.isMet(known.peer)) continue
       this.#remove(known)
       return true
     }
@@ -143,6 +189,13 @@ export class KnownPeers {
     this.#remove(known)
     return true
   }
+}
+
+/** Whether it was there. */
+export function removeVia(known: KnownPeer, neighbour: PeerId): boolean {
+  if (!known.via.includes(neighbour)) return false
+  known.via = known.via.filter((via) => via !== neighbour)
+  return true
 }
 
 export function isSameAddress(a: LocalAddress, b: LocalAddress): boolean {

@@ -3,8 +3,9 @@ import { test } from 'node:test'
 import { SeededRandom } from '../../sim/random.ts'
 import type { Instant, PathKind, PeerId, UnixMs } from '../io.ts'
 import { prefixOf, type Route } from '../session/route.ts'
-import { decodeOverlayMessage, type OverlayMessage } from './messages.ts'
-import { type Neighbour, type NeighbourHost, Neighbours } from './neighbours.ts'
+import { decodeOverlayMessage, type OverlayMessage, type TellMessage } from './messages.ts'
+import type { Neighbour, NeighbourHost } from './neighbour-host.ts'
+import { Neighbours } from './neighbours.ts'
 
 const SELF = id(500)
 const WALL = 1_790_000_000_000 as UnixMs
@@ -134,7 +135,7 @@ test('a flood of made-up ids begins no more dials than one neighbour may cause',
   }
   assert.equal(host.dials.length, 64)
   host.hear(honest, 'peers', [id(9)])
-  host.runTo(host.now)
+  host.runTo(host.now + 20)
   assert.equal(host.dials.at(-1)?.peer, id(9), 'an honest neighbour is heard all the same')
 })
 
@@ -148,7 +149,7 @@ test('a peer is announced once, however often its path changes, and again when i
     host.runTo(host.now + 100)
   }
   const told = () =>
-    host.told(listener).filter(({ type, peers }) => type === 'newcomers' && peers.includes(id(2)))
+    host.told(listener).filter((told) => told.type === 'newcomers' && told.peers.includes(id(2)))
   assert.equal(told().length, 1)
   other.state = 'lost'
   host.neighbours.sessionGone(other, host.now, false)
@@ -160,12 +161,17 @@ test('a peer is announced once, however often its path changes, and again when i
 
 interface FakeSession extends Neighbour {
   state: 'up' | 'lost' | 'down'
+  isLetGo: boolean
+  owes: boolean
+  usedAt: Instant
 }
 
 /** What the peer around it does for `Neighbours`, in virtual time and without handshakes. */
 class Host implements NeighbourHost {
   readonly dials: { peer: PeerId | undefined; routes: readonly Route[] }[] = []
   readonly neighbours: Neighbours
+  readonly letGone: PeerId[] = []
+  readonly members = new Set<PeerId>()
   readonly #sessions = new Map<PeerId, FakeSession>()
   readonly #dialling = new Map<PeerId, Route[]>()
   readonly #messages = new Map<PeerId, OverlayMessage[]>()
@@ -189,6 +195,9 @@ class Host implements NeighbourHost {
       route: facts.route ?? ({ kind: 'udp', endpoint } as Route),
       rttMs: facts.rttMs ?? 20,
       madeAt: (this.now + this.#sessions.size) as Instant,
+      usedAt: this.now,
+      owes: false,
+      isLetGo: false,
       sendMessage: (payload) => this.#note(peer, payload),
     }
     this.#sessions.set(peer, session)
@@ -196,13 +205,13 @@ class Host implements NeighbourHost {
     return session
   }
 
-  gone(session: FakeSession): void {
+  gone(session: FakeSession, shouldRetry = false): void {
     session.state = 'down'
     this.#sessions.delete(session.peer)
-    this.neighbours.sessionGone(session, this.now, false)
+    this.neighbours.sessionGone(session, this.now, shouldRetry)
   }
 
-  hear(from: Neighbour, type: OverlayMessage['type'], peers: readonly PeerId[]): void {
+  hear(from: Neighbour, type: TellMessage['type'], peers: readonly PeerId[]): void {
     this.neighbours.message(from, { type, peers }, this.now)
   }
 
@@ -247,15 +256,25 @@ class Host implements NeighbourHost {
     return this.#sessions.values()
   }
 
-  sessionCount(): number {
-    return this.#sessions.size
-  }
-
   hasIpv6(): boolean {
     return false
   }
 
   store(): void {}
+
+  letGo(peer: PeerId): void {
+    const session = this.#sessions.get(peer)
+    assert.ok(session !== undefined)
+    session.isLetGo = true
+    this.letGone.push(peer)
+    this.gone(session, true)
+  }
+
+  isMember(peer: PeerId): boolean {
+    return this.members.has(peer)
+  }
+
+  relayedAt(): undefined {}
 
   #note(peer: PeerId, payload: Uint8Array): number {
     const message = decodeOverlayMessage(payload)

@@ -12,49 +12,38 @@ import type {
   UnixMs,
 } from '../io.ts'
 import { SOCKET_IPV4, SOCKET_IPV6 } from '../io.ts'
-import { prefixOf, type Route } from '../session/route.ts'
-import type { Session } from '../session/session.ts'
+import type { Route } from '../session/route.ts'
 import type { RelayRefusal } from '../wire/frames.ts'
-import { isSameAddress, type KnownPeer, KnownPeers } from './known-peers.ts'
-import { encodeOverlayMessage, type OverlayMessage, PEERS_PER_MESSAGE_MAX } from './messages.ts'
-import { bestRelays, compareRelays, RELAYS_MAX, type RelayCandidate } from './relay-choice.ts'
-import {
-  decodeRemembered,
-  encodeRemembered,
-  REMEMBERED_MAX,
-  REMEMBERED_PREFIX,
-  rememberedKey,
-} from './remembered.ts'
+import { SessionLengths } from './churn.ts'
+import { Goals } from './goals.ts'
+import { HearsayDials } from './hearsay-dials.ts'
+import { Introductions } from './introductions.ts'
+import { type KnownPeer, KnownPeers, removeVia } from './known-peers.ts'
+import { KnownRelays, relayRoute } from './known-relays.ts'
+import { LivePeers } from './live-peers.ts'
+import type { OverlayMessage, TellMessage } from './messages.ts'
+import { LONELY_MAX, NeighbourChoice, TRIES_MAX } from './neighbour-choice.ts'
+import type { Neighbour, NeighbourHost } from './neighbour-host.ts'
+import { NetworkPlacement, type Placement } from './placement.ts'
+import { RELAYS_MAX } from './relay-choice.ts'
+import { decodeRemembered, REMEMBERED_PREFIX, RememberedPeers } from './remembered.ts'
+import { surplusSessions } from './surplus.ts'
 
 /**
- * Whom to have a session with. Below `EVERYONE_MAX` peers the network is simply everyone: each peer
- * tells its neighbours whom else it knows, they dial through it, and then meet directly. It decides
- * whom to dial, when, and by which routes; making keys and proving paths is the session's business.
+ * Whom to have a session with, when to dial, and by which routes. Up to `EVERYONE_MAX` known peers the
+ * network is simply everyone: each peer tells its neighbours whom else it knows, they dial through it,
+ * and then meet directly. Beyond, `neighbour-choice.ts` says who is wanted. Making keys and proving paths
+ * is the session's business.
  *
  * An address is only ever dialled when the app named it, when it worked before, when the datagram
  * that drew the dial came from it, or when its owner named it inside a session (DESIGN §4, rule 2).
  */
-export type Neighbour = Pick<
-  Session,
-  'peer' | 'state' | 'path' | 'route' | 'rttMs' | 'madeAt' | 'sendMessage'
->
-
-export interface NeighbourHost {
-  dial(peer: PeerId | undefined, routes: readonly Route[], now: Instant): void
-  isDialing(peer: PeerId): boolean
-  sessionOf(peer: PeerId): Neighbour | undefined
-  sessions(): Iterable<Neighbour>
-  sessionCount(): number
-  hasIpv6(): boolean
-  store(key: string, value: Uint8Array | undefined): void
-}
-
 /** DESIGN §7: below this the network is simply everyone. */
 export const EVERYONE_MAX = 64
-/** Dials begun on hearsay stop here; who dials us is welcome up to the session table's own bound. */
-const HEARSAY_MAX = 96
 /** Several peers that came at once are announced in one message. */
 const ANNOUNCE_MS = 50
+/** Whom to dial is chosen once for all that is heard within it. Guess: below a round trip. */
+const CHOOSE_MS = 20
 /**
  * Who comes dials; who was there waits this long before it dials too, the higher id of the pair twice
  * as long. Guess: a relayed round trip across the earth.
@@ -65,34 +54,83 @@ const RETRY_MIN_MS = 500
 const RETRY_MAX_MS = 60_000
 /** What the app named is retried oftener: it may be the only way in. */
 const KEPT_RETRY_MAX_MS = 5_000
-const HEARSAY_TRIES_MAX = 4
-/** Half of the handshakes that may be under way, and a network's worth on the word of one neighbour. */
-const HEARSAY_DIALS_MAX = 256
-const HEARSAY_DIALS_PER_TELLER_MAX = EVERYONE_MAX
 const HEARSAY_DIAL_WAIT_MS = 1_000
 /** The first answer wins, and so the shorter of two whole round trips. */
 const RELAYS_PER_DIAL = 2
 /** No answer through the first two by then: through all that are known. Guess: three retries. */
 const MORE_RELAYS_MS = 1_000
+/** Neighbours are asked who is near: soon after we come, then ever more rarely. */
+const REFRESH_MIN_MS = 1_000
+const REFRESH_MAX_MS = 60_000
+/** Guess: who was not heard of again for so long may have left long ago. */
+const HEARSAY_KEEP_MS = 1_800_000
+const TRIM_MS = 1_000
+/** What it relays may go on for as long without a word. */
+const RELAY_IDLE_MS = 10_000
+/** Guess: who let us go, or was let go, is not asked again before. */
+const REST_MS = 600_000
 
 export class Neighbours {
+  readonly placement: Placement
   readonly #self: PeerId
   readonly #random: Random
   readonly #host: NeighbourHost
   readonly #known: KnownPeers
+  readonly #live: LivePeers
+  readonly #relays: KnownRelays
+  readonly #choice: NeighbourChoice
+  readonly #introductions: Introductions
+  readonly #goals: Goals
+  readonly #lengths = new SessionLengths()
   readonly #timers = new TimerQueue<string>()
   readonly #anonymous = new Map<string, LocalAddress>()
-  readonly #remembered = new Map<PeerId, UnixMs>()
-  /** Dials on a neighbour's word, by the peer that is dialled. */
-  readonly #hearsayDials = new Map<PeerId, PeerId>()
-  readonly #announced = new Set<PeerId>()
-  #unannounced = new Set<PeerId>()
+  readonly #remembered: RememberedPeers
+  readonly #hearsayDials: HearsayDials
+  #isEveryone = true
+  /** Beyond everyone: whom we would meet. */
+  #wanted: ReadonlySet<KnownPeer> = new Set()
+  /** Peers that may be there: met, or heard of and not found missing. */
+  #knownLive = 0
+  #refreshMs = REFRESH_MIN_MS
 
   constructor(self: PeerId, random: Random, host: NeighbourHost) {
     this.#self = self
     this.#random = random
     this.#host = host
-    this.#known = new KnownPeers((peer) => this.#timers.clear(peer))
+    const known = new KnownPeers(self, {
+      dropped: (peer) => this.#timers.clear(peer),
+      isMet: (peer) => this.#live.has(peer),
+    })
+    const live = new LivePeers(self)
+    this.#known = known
+    this.#live = live
+    this.#relays = new KnownRelays(known, (peer) => host.sessionOf(peer))
+    const canDial = ({ peer, addresses, via }: KnownPeer) =>
+      (addresses.length > 0 || via.length > 0) && host.sessionOf(peer) === undefined
+    this.#choice = new NeighbourChoice({ known, live, random, host: { canDial } })
+    this.#introductions = new Introductions(random, () => host.sessions())
+    this.#goals = new Goals({ self, random, live, sessionOf: (peer) => host.sessionOf(peer) })
+    this.#remembered = new RememberedPeers((key, value) => host.store(key, value))
+    this.#hearsayDials = new HearsayDials((peer) => host.isDialing(peer))
+    this.placement = new NetworkPlacement(live, () => this.#knownLive)
+  }
+
+  /** Places whose nearest peers we want sessions with: hex of 32 bytes, `GOALS_MAX` at most. */
+  setGoals(locations: readonly string[], now: Instant): void {
+    const points = this.#goals.set(locations)
+    if (points === undefined) return
+    this.#choice.goals = points
+    if (!this.#isEveryone) this.#chooseSoon(now)
+  }
+
+  /** How long peers stay, on the average, as far as we have seen. */
+  meanStayMs(now: Instant): number {
+    return this.#lengths.meanMs(now)
+  }
+
+  /** Whom we want to stay in touch with; nobody in particular while everyone knows everyone. */
+  kept(): ReadonlySet<PeerId> {
+    return this.#isEveryone ? new Set() : this.#choice.kept()
   }
 
   /** Peers and addresses that the app named. */
@@ -124,7 +162,7 @@ export class Neighbours {
         unreadable++
         continue
       }
-      this.#remembered.set(peer, remembered.seenAt)
+      this.#remembered.loaded(peer, remembered.seenAt)
       known.isKept = true
       this.#known.addAddresses(known, remembered.addresses)
       if (this.#host.sessionOf(peer) === undefined) this.#retry(known, now, 'remembered')
@@ -133,56 +171,72 @@ export class Neighbours {
   }
 
   sessionUp(session: Neighbour, now: Instant, wall: UnixMs): void {
-    const known = this.#known.ensure(session.peer)
+    const { peer } = session
+    const known = this.#known.ensure(peer)
     if (known !== undefined) {
       known.failures = 0
+      known.heardAt = now
+      known.restUntil = 0
       known.dialAt = undefined
     }
-    this.#timers.clear(session.peer)
-    const others: PeerId[] = []
-    for (const other of this.#host.sessions()) {
-      if (other !== session && other.state === 'up' && other.path !== 'relayed') {
-        others.push(other.peer)
-      }
-    }
-    tell(session, 'peers', others)
+    this.#timers.clear(peer)
+    this.#live.add(peer)
+    this.#lengths.began(peer, now)
+    this.#introductions.welcome(session)
+    this.#goals.sessionUp(session)
     this.pathChanged(session, now, wall)
+    this.#recount(now)
+    if (this.#live.size > EVERYONE_MAX) this.#setTimer('trim', now + TRIM_MS)
   }
 
   /** A session found, or changed, its way: remember it, and tell the others once it is direct. */
   pathChanged(session: Neighbour, now: Instant, wall: UnixMs): void {
     const route = session.route
     const known = this.#known.ensure(session.peer)
-    if (known !== undefined && route?.kind === 'relay') this.#addVia(known, route.via)
+    if (known !== undefined && route?.kind === 'relay') this.#relays.add(known, route.via)
     if (route?.kind !== 'udp') return
     const { host, port } = route.endpoint
     if (known !== undefined) {
       this.#known.addAddresses(known, [{ host, port }])
-      this.#remember(known, wall)
+      this.#remembered.met(known.peer, known.addresses, wall)
     }
-    if (this.#announced.has(session.peer)) return
-    this.#announced.add(session.peer)
-    this.#unannounced.add(session.peer)
-    if (this.#unannounced.size === 1) this.#timers.set('announce', now + ANNOUNCE_MS, 'announce')
+    if (this.#introductions.came(session.peer)) this.#setTimer('announce', now + ANNOUNCE_MS)
   }
 
   sessionGone(session: Neighbour, now: Instant, shouldRetry: boolean): void {
-    this.#announced.delete(session.peer)
-    this.#unannounced.delete(session.peer)
+    const { peer, state, isLetGo } = session
+    this.#introductions.left(peer)
+    this.#live.delete(peer)
+    const hasLeft = state === 'lost' || (shouldRetry && !isLetGo)
+    this.#lengths.ended(peer, hasLeft, now)
     // A lost session may come back, and its remote, which missed nothing, would not tell again.
-    if (session.state !== 'lost') this.#known.dropVia(session.peer)
-    const known = this.#known.get(session.peer)
-    if (known !== undefined && shouldRetry) this.#retry(known, now, 'session gone')
+    if (state !== 'lost') this.#known.dropVia(peer)
+    const known = this.#known.get(peer)
+    if (known === undefined) return
+    known.heardAt = now
+    if (isLetGo) known.restUntil = now + REST_MS
+    else if (shouldRetry && this.#isInsisted(known)) this.#retry(known, now, 'session gone')
+    if (this.#isEveryone) return
+    if (hasLeft) known.failures = Math.max(1, known.failures)
+    this.#chooseSoon(now)
   }
 
   message(session: Neighbour, message: OverlayMessage, now: Instant): void {
+    if (message.type === 'near') {
+      if (this.#goals.mayAnswer(session.peer, now)) {
+        this.#introductions.answer(session, message.place)
+      }
+      return
+    }
     for (const peer of message.peers) this.#onHearsay(peer, session.peer, message.type, now)
+    this.#recount(now)
+    if (!this.#isEveryone) this.#chooseSoon(now)
   }
 
   /** A relay did not pass a datagram on. One whose budget is spent may carry the next. */
   refused(relay: PeerId, prefix: string, why: RelayRefusal, now: Instant): void {
     const known = this.#known.withPrefix(prefix)
-    if (known === undefined || why !== 'unknown' || !known.via.delete(relay)) return
+    if (known === undefined || why !== 'unknown' || !removeVia(known, relay)) return
     if (this.#host.isDialing(known.peer)) this.#dial(known, RELAYS_PER_DIAL, now)
   }
 
@@ -194,7 +248,7 @@ export class Neighbours {
   /** Routes to a peer through our neighbours, best first. */
   relaysTo(peer: PeerId): Route[] {
     const known = this.#known.get(peer)
-    return known === undefined ? [] : this.#relays(known).map((via) => relayed(via, peer))
+    return known === undefined ? [] : this.#relays.to(known).map((via) => relayRoute(via, peer))
   }
 
   /** Looks for a peer by every way we know: it should have answered, or the app asks for it. */
@@ -214,8 +268,7 @@ export class Neighbours {
     }
     const known = this.#known.get(peer)
     if (known === undefined) return
-    known.failures++
-    if (known.isKept || known.failures < HEARSAY_TRIES_MAX) this.#retry(known, now, 'dial again')
+    this.#failed(known, now)
   }
 
   /** An address that the app named turned out to be this peer. */
@@ -239,7 +292,10 @@ export class Neighbours {
     for (;;) {
       const key = this.#timers.takeDue(now)
       if (key === undefined) return
-      if (key === 'announce') this.#announce()
+      if (key === 'announce') this.#introductions.announce(this.#isEveryone)
+      else if (key === 'choose') this.#choose(now)
+      else if (key === 'refresh') this.#refresh(now)
+      else if (key === 'trim') this.#trim(now)
       else if (key.startsWith('@')) this.#dialAnonymous(key, now)
       else this.#dialKnown(key as PeerId, now)
     }
@@ -248,27 +304,35 @@ export class Neighbours {
   /** The network of this host changed: what failed may work, so try at once. */
   networkChanged(now: Instant): void {
     for (const known of this.#known.values()) {
-      if (!known.isKept || this.#host.sessionOf(known.peer)?.state === 'up') continue
+      if (!this.#isInsisted(known) || this.#live.has(known.peer) || !known.isKept) continue
       known.failures = 0
       this.#retry(known, now, 'network changed')
     }
     for (const key of this.#anonymous.keys()) this.#timers.set(key, now, 'network changed')
   }
 
-  #onHearsay(peer: PeerId, teller: PeerId, type: OverlayMessage['type'], now: Instant): void {
+  #onHearsay(peer: PeerId, teller: PeerId, type: TellMessage['type'], now: Instant): void {
     if (peer === this.#self || peer === teller) return
     const known = this.#known.hear(peer, teller)
     if (known === undefined) return
-    this.#addVia(known, teller)
+    known.heardAt = now
+    if (!this.#hasRelays(known)) this.#relays.add(known, teller)
     if (this.#host.sessionOf(peer) !== undefined) return
     if (this.#host.isDialing(peer)) {
-      if (known.via.size <= RELAYS_PER_DIAL) this.#dial(known, RELAYS_PER_DIAL, now)
+      if (known.via.length <= RELAYS_PER_DIAL) this.#dial(known, RELAYS_PER_DIAL, now)
       return
     }
-    if (!known.isKept && this.#host.sessionCount() >= HEARSAY_MAX) return
     const waitMs = type === 'peers' || known.isKept ? 0 : this.#settledWaitMs(peer)
-    if (known.dialAt !== undefined && known.dialAt <= now + waitMs) return
-    this.#schedule(known, now + waitMs, 'hearsay')
+    known.waitUntil = now + waitMs
+    if (known.dialAt !== undefined && known.dialAt <= known.waitUntil) return
+    if (this.#isEveryone || known.dialAt !== undefined) {
+      this.#schedule(known, known.waitUntil, 'hearsay')
+    }
+  }
+
+  /** Beyond everyone any that work will do: to weigh every neighbour's word against the others is dear. */
+  #hasRelays({ via }: KnownPeer): boolean {
+    return !this.#isEveryone && via.length >= RELAYS_MAX && via.some((one) => this.#live.has(one))
   }
 
   #settledWaitMs(peer: PeerId): number {
@@ -276,20 +340,81 @@ export class Neighbours {
     return (this.#self < peer ? SETTLED_WAIT_MS : 2 * SETTLED_WAIT_MS) + jitterMs
   }
 
+  /** Whether the network is small enough to know everyone. */
+  #recount(now: Instant): void {
+    let count = 0
+    for (const { failures } of this.#known.nearest) if (failures === 0) count++
+    this.#knownLive = count
+    const isEveryone = count <= EVERYONE_MAX
+    if (isEveryone === this.#isEveryone) return
+    this.#isEveryone = isEveryone
+    this.#refreshMs = REFRESH_MIN_MS
+    if (isEveryone) this.#timers.clear('refresh')
+    else this.#setTimer('refresh', now + this.#refreshMs)
+    this.#chooseSoon(now)
+  }
+
+  #chooseSoon(now: Instant): void {
+    this.#setTimer('choose', now + CHOOSE_MS)
+  }
+
+  #choose(now: Instant): void {
+    this.#recount(now)
+    this.#wanted = this.#isEveryone ? new Set(this.#known.values()) : this.#choice.wanted(now)
+    for (const known of this.#wanted) {
+      const { peer, dialAt, failures, waitUntil } = known
+      if (dialAt !== undefined || this.#host.isDialing(peer)) continue
+      if (this.#host.sessionOf(peer) !== undefined) continue
+      if (failures > 0) this.#retry(known, now, 'dial again')
+      else this.#schedule(known, Math.max(now, waitUntil), 'wanted')
+    }
+  }
+
+  /** Who is near may have changed without our being told, and what was heard gets old. */
+  #refresh(now: Instant): void {
+    this.#goals.ask()
+    for (const known of [...this.#known.values()]) {
+      const { peer, isKept, heardAt } = known
+      if (isKept || now - heardAt < HEARSAY_KEEP_MS) continue
+      if (this.#host.sessionOf(peer) === undefined) this.#known.forget(known)
+    }
+    this.#refreshMs = Math.min(REFRESH_MAX_MS, 2 * this.#refreshMs)
+    const jitter = 0.75 + (this.#random.bytes(1)[0] ?? 0) / 510
+    this.#setTimer('refresh', now + this.#refreshMs * jitter)
+    this.#chooseSoon(now)
+  }
+
+  /** Lets those go whom nobody needs, when there are many. */
+  #trim(now: Instant): void {
+    const excess = this.#live.size - EVERYONE_MAX
+    if (excess <= 0) return
+    const surplus = surplusSessions(
+      [...this.#host.sessions()],
+      { kept: this.#choice.kept(), excess, isBusy: (peer) => this.#isBusy(peer, now) },
+      now,
+    )
+    for (const peer of surplus) this.#host.letGo(peer, now)
+    if (this.#live.size > EVERYONE_MAX) this.#setTimer('trim', now + TRIM_MS)
+  }
+
+  /** Whatever else a session is for. */
+  #isBusy(peer: PeerId, now: Instant): boolean {
+    const relayedAt = this.#host.relayedAt(peer)
+    if (relayedAt !== undefined && now - relayedAt < RELAY_IDLE_MS) return true
+    return this.isNamed(peer) || this.#host.isMember(peer)
+  }
+
   #dialAnonymous(key: string, now: Instant): void {
     const address = this.#anonymous.get(key)
     const endpoint = address && this.#endpoint(address)
     if (address === undefined || endpoint === undefined) return
-    const isMet = [...this.#host.sessions()].some(
-      (session) => session.state === 'up' && this.#isKnownAt(session.peer, address),
-    )
+    const there = this.#known.at(address)
+    const isMet = there.some(({ peer }) => this.#live.has(peer))
+    // Whoever is there let us go: it has enough to do.
+    const isResting = this.#live.size >= LONELY_MAX && there.some((one) => one.restUntil > now)
     this.#timers.set(key, now + KEPT_RETRY_MAX_MS, 'bootstrap')
-    if (!isMet) this.#host.dial(undefined, [{ kind: 'udp', endpoint }], now)
-  }
-
-  #isKnownAt(peer: PeerId, address: LocalAddress): boolean {
-    const known = this.#known.get(peer)
-    return known?.addresses.some((other) => isSameAddress(other, address)) ?? false
+    if (isMet || isResting) return
+    this.#host.dial(undefined, [{ kind: 'udp', endpoint }], now)
   }
 
   #dialKnown(peer: PeerId, now: Instant): void {
@@ -298,16 +423,31 @@ export class Neighbours {
     known.dialAt = undefined
     if (this.#host.sessionOf(peer)?.state === 'up') return
     const isFirst = !this.#host.isDialing(peer)
-    if (isFirst && !this.#mayDial(known)) {
+    if (isFirst && !this.#isInsisted(known) && !this.#wanted.has(known)) return
+    if (isFirst && !this.#hearsayDials.begin(known)) {
       return this.#schedule(known, now + HEARSAY_DIAL_WAIT_MS, 'too many dials')
     }
     const isEasy = isFirst && known.failures === 0
     if (this.#dial(known, isEasy ? RELAYS_PER_DIAL : RELAYS_MAX, now)) {
-      if (isFirst) this.#schedule(known, now + MORE_RELAYS_MS, 'more relays')
-    } else if (known.isKept) {
-      known.failures++
-      this.#retry(known, now, 'no route')
-    }
+      if (!isFirst) return
+      if (this.#host.isDialing(peer)) this.#schedule(known, now + MORE_RELAYS_MS, 'more relays')
+      else this.#failed(known, now)
+    } else if (known.isKept) this.#failed(known, now)
+    else if (!this.#isEveryone) known.via = []
+  }
+
+  /** Tried for ever when the app named it, or when it may be the only way back in. */
+  #isInsisted(known: KnownPeer): boolean {
+    if (this.#isEveryone || this.#live.size < LONELY_MAX) return true
+    return known.isNamed
+  }
+
+  #failed(known: KnownPeer, now: Instant): void {
+    known.failures++
+    const isOver = known.failures >= TRIES_MAX
+    if (isOver && !known.isKept) this.#known.forget(known)
+    else if (this.#isInsisted(known)) this.#retry(known, now, 'dial again')
+    if (!this.#isEveryone) this.#chooseSoon(now)
   }
 
   /** False when there is no route. Gives more routes to a dial that is under way. */
@@ -317,56 +457,12 @@ export class Neighbours {
       const endpoint = this.#endpoint(address)
       if (endpoint !== undefined) routes.push({ kind: 'udp', endpoint })
     }
-    const relays = this.#relays(known)
+    const relays = this.#relays.to(known)
     const direct = relays.filter(({ path }) => path !== 'relayed')
     const chosen = direct.length > 0 ? direct : relays
-    for (const via of chosen.slice(0, relaysMax)) routes.push(relayed(via, known.peer))
+    for (const via of chosen.slice(0, relaysMax)) routes.push(relayRoute(via, known.peer))
     if (routes.length > 0) this.#host.dial(known.peer, routes, now)
     return routes.length > 0
-  }
-
-  /** Whether one more dial may begin on the word of whoever told of this peer. */
-  #mayDial(known: KnownPeer): boolean {
-    if (known.teller === undefined) return true
-    let ofTeller = 0
-    for (const [peer, teller] of this.#hearsayDials) {
-      if (!this.#host.isDialing(peer)) this.#hearsayDials.delete(peer)
-      else if (teller === known.teller) ofTeller++
-    }
-    if (this.#hearsayDials.size >= HEARSAY_DIALS_MAX) return false
-    if (ofTeller >= HEARSAY_DIALS_PER_TELLER_MAX) return false
-    this.#hearsayDials.set(known.peer, known.teller)
-    return true
-  }
-
-  #addVia(known: KnownPeer, via: PeerId): void {
-    known.via.add(via)
-    if (known.via.size <= RELAYS_MAX) return
-    const best = bestRelays(this.#relays(known))
-    known.via.clear()
-    for (const { peer } of best) known.via.add(peer)
-  }
-
-  /** The neighbours that can relay to a peer at this moment, best first. */
-  #relays(known: KnownPeer): RelayCandidate[] {
-    const relays: RelayCandidate[] = []
-    for (const via of known.via) {
-      const session = this.#host.sessionOf(via)
-      if (session === undefined || !this.#canRelay(session, known.peer)) continue
-      const { path, rttMs, madeAt } = session
-      relays.push({ peer: via, path, rttMs, madeAt, isKept: this.#known.get(via)?.isKept ?? false })
-    }
-    return relays.sort(compareRelays)
-  }
-
-  /** Two relays in a chain are the most, and the second is not the peer that is looked for. */
-  #canRelay(session: Neighbour, target: PeerId): boolean {
-    const route = session.route
-    if (session.state !== 'up' || route === undefined) return false
-    if (route.kind === 'udp') return true
-    if (route.isChained === true) return false
-    const first = this.#host.sessionOf(route.via)
-    return route.via !== target && first?.state === 'up' && first.path !== 'relayed'
   }
 
   #endpoint(address: LocalAddress): Endpoint | undefined {
@@ -382,44 +478,13 @@ export class Neighbours {
     this.#schedule(known, now + waitMs, reason)
   }
 
+  /** Keeps an earlier one. */
+  #setTimer(key: 'announce' | 'choose' | 'refresh' | 'trim', at: number): void {
+    if (!this.#timers.has(key)) this.#timers.set(key, at, key)
+  }
+
   #schedule(known: KnownPeer, at: number, reason: string): void {
     known.dialAt = at
     this.#timers.set(known.peer, at, reason)
   }
-
-  #announce(): void {
-    const peers = [...this.#unannounced]
-    this.#unannounced = new Set()
-    for (const session of this.#host.sessions()) {
-      if (session.state !== 'up') continue
-      const others = peers.filter((peer) => peer !== session.peer)
-      tell(session, 'newcomers', others)
-    }
-  }
-
-  #remember(known: KnownPeer, wall: UnixMs): void {
-    this.#remembered.delete(known.peer)
-    this.#remembered.set(known.peer, wall)
-    this.#host.store(
-      rememberedKey(known.peer),
-      encodeRemembered({ seenAt: wall, addresses: known.addresses }),
-    )
-    if (this.#remembered.size <= REMEMBERED_MAX) return
-    const oldest = this.#remembered.keys().next().value
-    if (oldest === undefined) return
-    this.#remembered.delete(oldest)
-    this.#host.store(rememberedKey(oldest), undefined)
-  }
-}
-
-function tell(session: Neighbour, type: OverlayMessage['type'], peers: readonly PeerId[]): void {
-  for (let i = 0; i < peers.length; i += PEERS_PER_MESSAGE_MAX) {
-    const some = peers.slice(i, i + PEERS_PER_MESSAGE_MAX)
-    session.sendMessage(encodeOverlayMessage({ type, peers: some }))
-  }
-}
-
-function relayed({ peer: via, path }: RelayCandidate, peer: PeerId): Route {
-  const route: Route = { kind: 'relay', via, prefix: prefixOf(peer) }
-  return path === 'relayed' ? { ...route, isChained: true } : route
 }

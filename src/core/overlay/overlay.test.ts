@@ -40,7 +40,10 @@ test('what is remembered of a peer reads back; a damaged record is malformed', (
 
 test('hearsay pushes out neither peers that the app named nor those we met, and cannot grow the table', () => {
   const dropped = new Set<PeerId>()
-  const known = new KnownPeers((peer) => dropped.add(peer))
+  const known = new KnownPeers(id(999_999), {
+    dropped: (peer) => dropped.add(peer),
+    isMet: () => false,
+  })
   const named = known.ensure(id(0))
   const met = known.ensure(id(1))
   assert.ok(named !== undefined && met !== undefined)
@@ -61,7 +64,7 @@ test('hearsay pushes out neither peers that the app named nor those we met, and 
 })
 
 test('what one neighbour tells fills half of the table at most', () => {
-  const known = new KnownPeers(() => undefined)
+  const known = new KnownPeers(id(999_999), UNMET)
   for (let i = 0; i < 4 * KNOWN_MAX; i++) known.hear(id(i), id(100_001))
   assert.equal(known.size, HEARSAY_PER_TELLER_MAX)
   const first = known.get(id(0))
@@ -72,7 +75,7 @@ test('what one neighbour tells fills half of the table at most', () => {
 })
 
 test('liars that fill the table push out what they told, not what an honest neighbour told', () => {
-  const known = new KnownPeers(() => undefined)
+  const known = new KnownPeers(id(999_999), UNMET)
   for (let i = 0; i < 40; i++) known.hear(id(i), id(100_000))
   for (let i = 0; i < 8 * KNOWN_MAX; i++) known.hear(id(1_000 + i), id(100_001 + (i % 8)))
   assert.equal(known.size, KNOWN_MAX)
@@ -99,6 +102,8 @@ test('beacons come densely, then rarely; our own and repeated ones draw nothing'
   assert.equal(beacon.hear(other, from)?.socket, 0)
   assert.equal(beacon.hear(other, from), undefined)
 })
+
+const UNMET = { dropped: () => undefined, isMet: () => false }
 
 function id(n: number): PeerId {
   return n.toString(16).padStart(64, '0') as PeerId

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../collections/bounded-map.ts'
 import type { PeerId } from '../io.ts'
 import { prefixOf, type Route } from '../session/route.ts'
 import { fromHex, toHex } from '../wire/bytes.ts'
@@ -35,11 +36,14 @@ const CONTROL = {
 }
 /** Guess: acknowledgements, challenges, knocks and the candidates of most hosts are shorter. */
 const CONTROL_BYTES_MAX = 160
+/** As many as there can be sessions. */
+const PEERS_MAX = 1024
 
 export class Relay {
   readonly #isWilling: boolean
   readonly #data: FairBudget
   readonly #control: FairBudget
+  readonly #carriedAt = new BoundedMap<PeerId, number>(PEERS_MAX)
 
   constructor(isWilling: boolean, now: number) {
     this.#isWilling = isWilling
@@ -62,9 +66,15 @@ export class Relay {
     if (before + relaysOn(to.route) > 1) return 'unknown'
     if (!this.#mayCarry(from.peer, datagram, now)) return 'over-budget'
     const prefix = fromHex(prefixOf(from.peer)) ?? new Uint8Array(8)
-    return to.relay({ type: 'relayed', prefix, datagram, isChained: before > 0 })
-      ? 'carried'
-      : 'unknown'
+    const isCarried = to.relay({ type: 'relayed', prefix, datagram, isChained: before > 0 })
+    if (!isCarried) return 'unknown'
+    for (const { peer } of [from, to]) this.#carriedAt.set(peer, now)
+    return 'carried'
+  }
+
+  /** When something was last carried from or to a peer. */
+  carriedAt(peer: PeerId): number | undefined {
+    return this.#carriedAt.get(peer)
   }
 
   #mayCarry(from: PeerId, datagram: Uint8Array, now: number): boolean {

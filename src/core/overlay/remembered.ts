@@ -16,6 +16,32 @@ export interface Remembered {
   readonly addresses: readonly LocalAddress[]
 }
 
+/** Which peers are stored: the latest that were met. */
+export class RememberedPeers {
+  /** When each was met, the oldest first. */
+  readonly #seen = new Map<PeerId, UnixMs>()
+  readonly #store: (key: string, value: Uint8Array | undefined) => void
+
+  constructor(store: (key: string, value: Uint8Array | undefined) => void) {
+    this.#store = store
+  }
+
+  loaded(peer: PeerId, seenAt: UnixMs): void {
+    this.#seen.set(peer, seenAt)
+  }
+
+  met(peer: PeerId, addresses: readonly LocalAddress[], wall: UnixMs): void {
+    this.#seen.delete(peer)
+    this.#seen.set(peer, wall)
+    this.#store(rememberedKey(peer), encodeRemembered({ seenAt: wall, addresses }))
+    if (this.#seen.size <= REMEMBERED_MAX) return
+    const oldest = this.#seen.keys().next().value
+    if (oldest === undefined) return
+    this.#seen.delete(oldest)
+    this.#store(rememberedKey(oldest), undefined)
+  }
+}
+
 export function rememberedKey(peer: PeerId): string {
   return REMEMBERED_PREFIX + peer
 }

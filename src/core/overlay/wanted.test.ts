@@ -56,6 +56,7 @@ function after(
       sessions: () => sessions,
       isMember: () => false,
       isNamed: () => false,
+      kept: () => new Set(),
       isOpen: (peer) => peer.startsWith('open'),
       ...host,
     },

@@ -28,6 +28,8 @@ export interface WantedHost {
   /** It shares a subcluster with us. */
   isMember(peer: PeerId): boolean
   isNamed(peer: PeerId): boolean
+  /** In a network that is more than everyone: whom we chose to stay in touch with. */
+  kept(): ReadonlySet<PeerId>
   /** Anyone may write to it. */
   isOpen(peer: PeerId): boolean
 }
@@ -80,7 +82,7 @@ export class Wanted {
 
   #wanted(sessions: readonly WantedSession[]): Set<PeerId> {
     const { isMember, isNamed } = this.#host
-    const wanted = new Set(this.#best(sessions))
+    const wanted = new Set([...this.#best(sessions), ...this.#host.kept()])
     for (const { peer } of sessions) if (isMember(peer) || isNamed(peer)) wanted.add(peer)
     // A relay may itself be relayed, once.
     for (let i = 0; i < 2; i++) {

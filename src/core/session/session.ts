@@ -45,6 +45,8 @@ const KNOCK_BYTES = 24
 const RELAYED_NUMBER_BYTES = 2
 /** A datagram came, and there was no room to remember the way it took. */
 const NO_PATH = -1
+/** docs/spec/session.md: CLOSE of one that stays, of a session it does not need. */
+const CLOSE_LET_GO = 1
 
 export class Session implements SessionPort {
   readonly peer: PeerId
@@ -67,6 +69,7 @@ export class Session implements SessionPort {
   #hasSpoken = false
   #usedAt: Instant
   #finish: { readonly datagram: Uint8Array; nextAt: Instant } | undefined
+  #isLetGo = false
 
   constructor(
     options: { crypto: Crypto; random: Random; host: SessionHost },
@@ -157,6 +160,11 @@ export class Session implements SessionPort {
 
   get isDormant(): boolean {
     return this.#liveness.isDormant
+  }
+
+  /** One side ended it because it does not need it any more, and not because it leaves. */
+  get isLetGo(): boolean {
+    return this.#isLetGo
   }
 
   /** Something that we sent awaits an acknowledgement. */
@@ -305,11 +313,12 @@ export class Session implements SessionPort {
     this.#host.touch(this)
   }
 
-  /** Says good-bye. */
-  close(now: Instant): void {
+  /** Says good-bye; `isLetGo`: but is still there for others. */
+  close(now: Instant, isLetGo = false): void {
     const path = this.#steering.active
     if (this.#state !== 'down' && path !== undefined) {
-      this.#transport.pushFrame(path.number, { type: 'close', code: 0 })
+      this.#isLetGo = isLetGo
+      this.#transport.pushFrame(path.number, { type: 'close', code: isLetGo ? CLOSE_LET_GO : 0 })
       this.#flush(now)
     }
     this.#state = 'down'
@@ -434,6 +443,7 @@ export class Session implements SessionPort {
         return this.#host.event(this, { type: 'observed', address, route }, now)
       }
       case 'close':
+        this.#isLetGo = frame.code === CLOSE_LET_GO
         return this.#end('closed', now)
       default:
         this.#host.event(this, { type: 'relay', frame }, now)

@@ -129,6 +129,14 @@ export class Sessions {
     }
   }
 
+  /** Ends a session that is not needed any more. */
+  letGo(peer: PeerId, now: Instant): void {
+    const session = this.#table.with(peer)
+    if (session === undefined) return
+    session.close(now, true)
+    this.#drop(session, 'closed')
+  }
+
   close(now: Instant): void {
     for (const session of this.#table.all()) session.close(now)
   }

@@ -1,0 +1,112 @@
+import type { PeerId } from '../io.ts'
+import { commonBits, distanceOf, type IdPoint, pointOf } from './id-space.ts'
+
+/**
+ * The peers we have a session with at this moment, the nearest to our own id first. They have proved
+ * their ids, so what is counted here cannot be made up. It decides nothing.
+ */
+export interface LivePeer {
+  readonly peer: PeerId
+  readonly point: IdPoint
+  /** From our own id. */
+  readonly distance: number
+  /** Leading bits it shares with our own id: its distance bucket. */
+  readonly bits: number
+  /** Grows with every session: the lower, the older. */
+  readonly order: number
+}
+
+export class LivePeers {
+  readonly self: IdPoint
+  readonly #byPeer = new Map<PeerId, LivePeer>()
+  readonly #nearest: LivePeer[] = []
+  #sessions = 0
+  #version = 0
+
+  constructor(self: PeerId) {
+    this.self = pointOf(self)
+  }
+
+  get size(): number {
+    return this.#nearest.length
+  }
+
+  /** Another number whenever something changed. */
+  get version(): number {
+    return this.#version
+  }
+
+  /** By distance from our own id. A view: read it at once. */
+  get nearest(): readonly LivePeer[] {
+    return this.#nearest
+  }
+
+  has(peer: PeerId): boolean {
+    return this.#byPeer.has(peer)
+  }
+
+  get(peer: PeerId): LivePeer | undefined {
+    return this.#byPeer.get(peer)
+  }
+
+  add(peer: PeerId): void {
+    if (this.#byPeer.has(peer)) return
+    const point = pointOf(peer)
+    const distance = distanceOf(point, this.self)
+    const live = {
+      peer,
+      point,
+      distance,
+      bits: commonBits(point, this.self),
+      order: this.#sessions++,
+    }
+    this.#byPeer.set(peer, live)
+    this.#nearest.splice(firstBeyond(this.#nearest, distance), 0, live)
+    this.#version++
+  }
+
+  delete(peer: PeerId): void {
+    const live = this.#byPeer.get(peer)
+    if (live === undefined) return
+    this.#byPeer.delete(peer)
+    this.#nearest.splice(this.#nearest.indexOf(live), 1)
+    this.#version++
+  }
+
+  /** The nearest to a place, with their distance from it. */
+  near(place: IdPoint, count: number): LivePeer[] {
+    return nearestOf(this.#nearest, place, count)
+  }
+}
+
+/** Of any that have a point, the nearest to a place, the nearest first. */
+export function nearestOf<T extends { readonly point: IdPoint }>(
+  all: Iterable<T>,
+  place: IdPoint,
+  count: number,
+): T[] {
+  const best: { readonly one: T; readonly distance: number }[] = []
+  for (const one of all) {
+    const distance = distanceOf(one.point, place)
+    const last = best[best.length - 1]
+    if (best.length >= count && (last === undefined || distance >= last.distance)) continue
+    best.splice(firstBeyond(best, distance), 0, { one, distance })
+    if (best.length > count) best.pop()
+  }
+  return best.map(({ one }) => one)
+}
+
+/** Where the first element lies that is farther than `distance`, in a list ordered by distance. */
+export function firstBeyond(
+  ordered: readonly { readonly distance: number }[],
+  distance: number,
+): number {
+  let from = 0
+  let to = ordered.length
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if ((ordered[middle]?.distance ?? 0) <= distance) from = middle + 1
+    else to = middle
+  }
+  return from
+}
