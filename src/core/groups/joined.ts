@@ -62,10 +62,15 @@ export class Joined {
     return true
   }
 
-  history({ operation, subcluster, since, after, limit }: CommandOf<'history'>): void {
-    const { replication, emit } = this.#config
+  history(command: CommandOf<'history'>): void {
+    const { limit } = command
     if (!(Number.isInteger(limit) && limit >= 1 && limit <= HISTORY_PAGE_MAX))
       throw new UsageError('ELIMIT', 'limit', `1 to ${HISTORY_PAGE_MAX}`, `${limit}`)
+    this.#config.replication.whenLoaded(() => this.#read(command))
+  }
+
+  #read({ operation, subcluster, since, after, limit }: CommandOf<'history'>): void {
+    const { replication, emit } = this.#config
     const page = replication.history(subclusterKey(subcluster), since, after, limit)
     if (page === undefined) return emit({ type: 'failed', operation, code: 'ECLOSED' })
     const packets = page.arrivals
@@ -89,7 +94,9 @@ export class Joined {
     if (keys === undefined) return emit({ type: 'failed', operation, code: 'ECLOSED' })
     // A day that has not begun cannot be forgotten: we could not write today.
     keys.forget(Math.min(before, wall) / 1000)
-    replication.forget(subclusterKey(subcluster), wall)
-    emit({ type: 'done', operation, packet: undefined })
+    replication.whenLoaded(() => {
+      replication.forget(subclusterKey(subcluster), wall)
+      emit({ type: 'done', operation, packet: undefined })
+    })
   }
 }

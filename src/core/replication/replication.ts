@@ -186,10 +186,21 @@ export class Replication {
     at: Moment,
     onHeld: (packet: PacketInfo | undefined) => void,
   ): void {
-    if (this.#untilLoaded !== undefined) {
-      this.#untilLoaded.push(() => this.publish(key, draft, at, onHeld))
-      return
-    }
+    this.whenLoaded(() => this.#publish(key, draft, at, onHeld))
+  }
+
+  /** What needs to know the packets of earlier runs: now, or when they are loaded. */
+  whenLoaded(act: () => void): void {
+    if (this.#untilLoaded === undefined) act()
+    else this.#untilLoaded.push(act)
+  }
+
+  #publish(
+    key: SubscriptionKey,
+    draft: PublishDraft,
+    at: Moment,
+    onHeld: (packet: PacketInfo | undefined) => void,
+  ): void {
     const subscription = this.#subscriptions.get(key)
     const createdS = Math.floor(at.wall / 1000)
     const keys = subscription?.keys.at(createdS)
@@ -290,7 +301,7 @@ export class Replication {
     this.#untilLoaded = undefined
     this.#subscriptions.adoptAll(at)
     this.#large.resume(at.now)
-    for (const publish of waiting) publish()
+    for (const act of waiting) act()
     return unreadable
   }
 
