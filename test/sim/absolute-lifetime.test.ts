@@ -31,12 +31,6 @@ for (const [name, places] of [
       const { a, b } = pair
       untilPath(net, pair, 'direct', 10_000)
       const startMs = net.nowMs
-      const paths: string[] = []
-      for (const peer of [a, b])
-        peer.onEvent((event) => {
-          if (event.type === 'path' && event.peer === (peer === a ? b : a).peerId)
-            paths.push(`${Math.round(net.nowMs)} ${peer === a ? 'a' : 'b'} ${event.path}`)
-        })
       const mortals = [a, b].filter((_, i) => places[i] === MORTAL)
       const flows = [new Flow(net, a, b).start(EVERY_MS), new Flow(net, b, a).start(EVERY_MS)]
       net.runUntil(() => mortals.every(hasLearned), 300_000)
@@ -49,11 +43,6 @@ for (const [name, places] of [
       t.diagnostic(
         `learned after ${Math.round(learnedMs / 1_000)} s; silent for ${Math.round(unlearned)} ms at ` +
           `most before, ${Math.round(Math.max(...silences))} ms after`,
-      )
-      console.log(
-        paths.join('\n'),
-        a.snapshot().nat.absoluteLifetimeMs,
-        b.snapshot().nat.absoluteLifetimeMs,
       )
       for (const flow of flows) flow.finish()
       assert.ok(unlearned <= UNLEARNED_MS, `silent for ${unlearned} ms`)

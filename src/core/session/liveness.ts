@@ -24,6 +24,9 @@ const LOST_SLACK_MS = 2_000
 const FLOW_MS = 1_000
 /** So long after a flow's last datagram, something should have been heard again. Guesses. */
 const AFTER_FLOW_MS: readonly number[] = [1_000, 3_000, 7_000]
+/** After one whose gaps are shorter than this, the first of these: others would draw a ping a datagram. */
+const DENSE_MS = 500
+const AFTER_DENSE_MS: readonly number[] = [DENSE_MS, ...AFTER_FLOW_MS.slice(1)]
 
 export class Liveness {
   readonly #isInitiator: boolean
@@ -34,7 +37,9 @@ export class Liveness {
   /** Silence counts from here: when the session was last roused. */
   #rousedAt: Instant
   #flowSince: Instant
+  #denseSince: Instant
   #dataAt: Instant
+  #afterMs = AFTER_FLOW_MS
   #flowPings = AFTER_FLOW_MS.length
 
   constructor(isInitiator: boolean, now: Instant) {
@@ -43,6 +48,7 @@ export class Liveness {
     this.#pingedAt = now
     this.#rousedAt = now
     this.#flowSince = now
+    this.#denseSince = now
     this.#dataAt = now
   }
 
@@ -78,9 +84,12 @@ export class Liveness {
   /** Data for the application came. */
   heardData(now: Instant): void {
     this.rouse(now)
-    if (now - this.#dataAt >= FLOW_MS) this.#flowSince = now
+    const gapMs = now - this.#dataAt
+    if (gapMs >= FLOW_MS) this.#flowSince = now
+    if (gapMs >= DENSE_MS) this.#denseSince = now
     this.#dataAt = now
     const isFlow = now - this.#flowSince >= FLOW_MS
+    this.#afterMs = now - this.#denseSince >= FLOW_MS ? AFTER_DENSE_MS : AFTER_FLOW_MS
     this.#flowPings = isFlow ? 0 : AFTER_FLOW_MS.length
   }
 
@@ -101,7 +110,7 @@ export class Liveness {
     }
     const flowPingAt = this.#flowPingAt()
     if (flowPingAt === undefined || now < flowPingAt) return false
-    const dueMs = AFTER_FLOW_MS[this.#flowPings++] ?? 0
+    const dueMs = this.#afterMs[this.#flowPings++] ?? 0
     return this.#lastReceivedAt < this.#dataAt + FLOW_HEARD_SHARE * dueMs
   }
 
@@ -123,7 +132,7 @@ export class Liveness {
   }
 
   #flowPingAt(): number | undefined {
-    const dueMs = AFTER_FLOW_MS[this.#flowPings]
+    const dueMs = this.#afterMs[this.#flowPings]
     const lagShare = this.#isInitiator ? 0 : FLOW_LAG_SHARE
     return dueMs && this.#dataAt + dueMs * (1 + lagShare)
   }
