@@ -321,9 +321,10 @@ export class Mesh {
     while (this.step()) assert.ok(++steps < 1_000_000, 'the mesh comes to rest')
   }
 
-  /** Lets time pass, stopping at every deadline on the way. */
+  /** Lets what is under way arrive, and then time pass, stopping at every deadline on the way. */
   pass(ms: number, peers: readonly FakePeer[]): void {
     const end = this.now + ms
+    this.settle()
     for (;;) {
       const due = peers.filter(({ groups }) => (groups.deadline()?.at ?? end + 1) <= end)
       const next = due.map(({ groups }) => groups.deadline()?.at ?? end).sort((x, y) => x - y)[0]
