@@ -1,8 +1,11 @@
 #!/usr/bin/env node
+import { setMaxListeners } from 'node:events'
 import { run } from './index.ts'
 
 /** The `latica` command: connects the process to `run`. */
 const interrupt = new AbortController()
+// Hundreds of values may be under way, each of which listens.
+setMaxListeners(0, interrupt.signal)
 const onSignal = () => {
   // The second time the user does not want to wait for good-byes.
   if (interrupt.signal.aborted) process.exit(130)
