@@ -15,6 +15,8 @@ test('overlay messages round trip, and no bytes make the decoder throw', () => {
   for (const type of ['peers', 'newcomers'] as const) {
     assert.deepEqual(decodeOverlayMessage(encodeOverlayMessage({ type, peers })), { type, peers })
   }
+  const near = { type: 'near', place: '0123456789abcdef' } as const
+  assert.deepEqual(decodeOverlayMessage(encodeOverlayMessage(near)), near)
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => {
       decodeOverlayMessage(bytes)
