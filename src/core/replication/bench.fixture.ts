@@ -206,6 +206,15 @@ export class ReplicationBench {
     this.#advance(end)
   }
 
+  /** Time that nobody was awake in: what became due meanwhile is done at its end. */
+  sleep(ms: number): void {
+    this.#advance(this.now + ms)
+    for (let i = 0; i < 100; i++) {
+      if ((this.replication.deadline()?.at ?? this.now + 1) > this.now) return
+      this.replication.onDeadline(this.at)
+    }
+  }
+
   #advance(to: number): void {
     const later = Math.max(this.now, to)
     this.wall = (this.wall + later - this.now) as UnixMs

@@ -96,6 +96,12 @@ export class CausalOrder<T extends CausalPacket> {
     return []
   }
 
+  /** It is no longer waited for what this one follows: it will not be delivered. */
+  drop(key: string): void {
+    const waiting = this.#waiting.get(key)
+    if (waiting !== undefined) this.#stopWaiting(waiting)
+  }
+
   deadline(): Deadline | undefined {
     const first = this.#timers.earliest()
     return first && { at: first.at as Instant, reason: first.reason }

@@ -92,13 +92,11 @@ export class Subscription {
     return true
   }
 
-  /** Takes out what can be opened no more. Returns the names. */
-  forgotten(): string[] {
-    const names = [...this.#chronicle.from(0, undefined)]
-      .filter(({ createdS }) => createdS < this.keys.firstS)
-      .map(({ key }) => key)
-    for (const name of names) this.#chronicle.remove(name)
-    return names
+  /** It can be opened no more. */
+  forget(name: string): void {
+    this.#chronicle.remove(name)
+    this.order.drop(name)
+    this.mine.delete(name)
   }
 
   infoOf(

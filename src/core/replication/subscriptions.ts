@@ -195,8 +195,16 @@ export class Subscriptions {
 
   /** The keys of earlier days were forgotten: so is what they opened. */
   forget(key: SubscriptionKey, wall: UnixMs): void {
-    for (const name of this.#byKey.get(key)?.forgotten() ?? []) this.#parts.store.remove(name)
+    const subscription = this.#byKey.get(key)
+    if (subscription === undefined) return
+    const before = this.tags.of(subscription)
     this.tags.refresh(wall, true)
+    const after = new Set(this.tags.of(subscription))
+    for (const tag of before.filter((each) => !after.has(each)))
+      for (const { name } of this.#parts.store.withTag(tag)) {
+        subscription.forget(name)
+        this.#parts.store.remove(name)
+      }
   }
 
   deadline(): Deadline | undefined {

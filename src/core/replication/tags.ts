@@ -48,6 +48,11 @@ export class Tags {
     return keys !== undefined && toHex(keys.tag.publicKey) === tag ? subscription : undefined
   }
 
+  /** The tags that a subscription was last known to have. */
+  of(subscription: Subscription): string[] {
+    return [...this.#byTag].filter(([, other]) => other === subscription).map(([tag]) => tag)
+  }
+
   /** The subscription with this tag, whatever its day. */
   subscriptionOf(tag: string): Subscription | undefined {
     return this.#byTag.get(tag)
