@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { TTL_MS_MAX } from '../api/limits.ts'
 import { type Invocation, type OptionValues, UsageFault } from './command.ts'
 import { numberOf } from './common-options.ts'
@@ -33,7 +34,14 @@ export function secondsOption(values: OptionValues, name: string): number | unde
 export function endOf({ values, terminal }: Invocation): AbortSignal {
   const ms = secondsOption(values, 'for')
   if (ms === undefined) return terminal.interrupted
-  return AbortSignal.any([terminal.interrupted, AbortSignal.timeout(ms)])
+  // Not AbortSignal.any: Node's forgets its timeout when memory is collected.
+  const ending = new AbortController()
+  const end = () => ending.abort()
+  setMaxListeners(0, ending.signal)
+  if (terminal.interrupted.aborted) end()
+  terminal.interrupted.addEventListener('abort', end, { once: true })
+  setTimeout(end, ms).unref()
+  return ending.signal
 }
 
 /** How long a packet is to be kept. */
