@@ -188,6 +188,30 @@ test('a window that the remote foretold before it knew of our crossing is no ans
   }
 })
 
+test('an AIM that overtakes the candidates which explain it is kept for 2 s', () => {
+  for (const [laterMs, isKept] of [
+    [1_000, true],
+    [2_100, false],
+  ] as const) {
+    const pair = pairUp('overtaken', SITES.apdf, { ...SITES.random, vector: { isCarrier: true } })
+    const { a, b, ab, line } = pair
+    line.run(100)
+    const told = (addresses: readonly { host: string; port: number }[]) => {
+      const nat = { ...b.vector, isCarrier: false }
+      a.traversal.message(ab, { type: 'candidates', nat, addresses }, line.now)
+    }
+    told([])
+    const address = { host: b.external, port: 1_024 }
+    const aim = { type: 'aim', round: 1, step: 0, count: 0, lastPort: 65_535, address } as const
+    a.traversal.message(ab, aim, line.now)
+    line.run(laterMs)
+    assert.equal(ab.knocked, 0, 'not before the remote told that host')
+    told([{ host: b.external, port: 5_000 }])
+    line.run(500)
+    assert.equal(ab.knocked > 0, isKept, `${laterMs} ms later`)
+  }
+})
+
 test('changes are told at most every 200 ms, and not twice', () => {
   const pair = pairUp('debounce', SITES.apdf, SITES.random)
   const told = () => pair.ab.messages.filter(({ type }) => type === 'candidates').length

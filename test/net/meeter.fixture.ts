@@ -33,6 +33,9 @@ await down()
 
 async function up(peers: string[], lan: boolean): Promise<void> {
   const startedAt = performance.now()
+  // What the last peer could not send any more when it closed is not this one's failure.
+  sent = 0
+  failures.length = 0
   socket = await network({ clusterId, peers, lan, storage: false, portMapping: false })
   const room = await socket.subcluster({ sharedKey })
   room.handle('echo', (value) => value)
@@ -95,8 +98,6 @@ function relayOf(peerId: string): string | undefined {
 
 async function down(): Promise<void> {
   clearInterval(flow)
-  sent = 0
-  failures.length = 0
   await socket?.close()
   socket = undefined
   tell('down')

@@ -162,7 +162,9 @@ export class Traversal {
     for (const pursuit of this.#pursuits.values()) {
       if (!isAwake(pursuit)) continue
       this.#tellSoon(pursuit, now)
-      if (pursuit.isRelayed) this.#pursue(pursuit, now)
+      if (!pursuit.isRelayed) continue
+      this.#pursue(pursuit, now)
+      this.#takeEarlyAim(pursuit, now)
     }
   }
 
@@ -313,27 +315,23 @@ export class Traversal {
     const { session } = pursuit
     if (!pursuit.aims.take(1, now)) return false
     if (session.state !== 'up' || session.path !== 'relayed') return false
-    if (!isBelievableAim(aim, pursuit.addresses)) return false
-    // The remote's grace may have ended before ours.
-    if (pursuit.attempt === undefined) this.#begin(pursuit, now)
-    if (pursuit.attempt === undefined) {
-      // Messages may overtake each other: what explains this one may be under way.
-      pursuit.early = { aim, at: now }
-      return this.#plan(pursuit) === undefined
-    }
-    pursuit.attempt.aim(aim, now)
-    this.#dropIfOver(pursuit)
-    return true
+    // Messages may overtake each other: what explains this one may be under way.
+    pursuit.early = { aim, at: now }
+    const isUnexplained = this.#plan(pursuit) === undefined
+    this.#takeEarlyAim(pursuit, now)
+    return pursuit.early === undefined || isUnexplained
   }
 
   /** An aim that came before we knew what to make of it. */
   #takeEarlyAim(pursuit: Pursuit, now: Instant): void {
     const { early } = pursuit
-    if (early === undefined) return
-    if (pursuit.attempt === undefined && now - early.at < EARLY_AIM_MS) this.#begin(pursuit, now)
+    if (early === undefined || now - early.at >= EARLY_AIM_MS) return
+    if (!isBelievableAim(early.aim, pursuit.addresses)) return
+    // The remote's grace may have ended before ours.
+    if (pursuit.attempt === undefined) this.#begin(pursuit, now)
     if (pursuit.attempt === undefined) return
     pursuit.early = undefined
-    if (now - early.at < EARLY_AIM_MS) pursuit.attempt.aim(early.aim, now)
+    pursuit.attempt.aim(early.aim, now)
     this.#dropIfOver(pursuit)
   }
 
