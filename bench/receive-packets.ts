@@ -1,27 +1,51 @@
 import type { Instant, PeerId, UnixMs } from '../src/core/io.ts'
+import type { Placement } from '../src/core/overlay/placement.ts'
+import type { SessionPort } from '../src/core/session/port.ts'
 
 /**
- * `receive-packets.ts <dist>`: how many published packets a second one core checks, opens, orders and
- * delivers, and how many Ed25519 signatures alone it verifies. Every packet has two.
+ * `receive-packets.ts <dist>`: how many published packets a second one core checks, stores, opens,
+ * orders and delivers, how many of strangers' it checks and stores, and how many Ed25519 signatures
+ * alone it verifies. A packet has two, and to a stranger one.
  */
 export interface PacketRates {
   readonly sizeBytes: number
   readonly packetsPerS: readonly number[]
+  readonly strangersPacketsPerS: readonly number[]
   readonly signaturesPerS: readonly number[]
 }
 
 type Providers = typeof import('../src/crypto/index.ts')
 type Replicating = typeof import('../src/core/replication/replication.ts')
+type Spreading = typeof import('../src/core/replication/spread/spread-messages.ts')
 type Sealing = typeof import('../src/core/replication/packet-seal.ts')
 type Keys = typeof import('../src/core/groups/subcluster-keys.ts')
 
+const EVERYONE_KEEPS_ALL: Placement = {
+  networkSize: 2,
+  isSmall: true,
+  isOurs: () => true,
+  isCustodian: () => true,
+  ownBits: 0,
+  nearer: () => [],
+}
+const NEIGHBOUR = {
+  peer: 'dd'.repeat(32) as PeerId,
+  binding: new Uint8Array(32),
+  isInitiator: false,
+  path: 'direct',
+  rttMs: 1,
+  isDormant: false,
+} as SessionPort
 const ROUNDS = 7
 const PACKETS = 1000
 const PAYLOAD_BYTES = 64
 
 const load = (path: string) => import(new URL(path, process.argv[2]).href)
 const { sodiumNative }: Providers = await load('crypto/index.js')
-const { Replication }: Replicating = await load('core/replication/replication.js')
+const { Replication, STORED_PREFIXES }: Replicating = await load('core/replication/replication.js')
+const { encodePacketMessage, HOP_LAST }: Spreading = await load(
+  'core/replication/spread/spread-messages.js',
+)
 const { sealPacket }: Sealing = await load('core/replication/packet-seal.js')
 const { SubclusterKeys }: Keys = await load('core/groups/subcluster-keys.js')
 
@@ -33,15 +57,19 @@ const packets = Array.from({ length: PACKETS }, (_, i) => sealedPacket(i))
 const message = new Uint8Array(45)
 const signature = crypto.sign(author.privateKey, message)
 
-receiveAll()
+receiveAll(true)
+receiveAll(false)
 verifyAll()
 const packetsPerS: number[] = []
+const strangersPacketsPerS: number[] = []
 const signaturesPerS: number[] = []
 for (let round = 0; round < ROUNDS; round++) {
-  packetsPerS.push(perSecond(receiveAll))
+  packetsPerS.push(perSecond(() => receiveAll(true)))
+  strangersPacketsPerS.push(perSecond(() => receiveAll(false)))
   signaturesPerS.push(perSecond(verifyAll))
 }
-const rates: PacketRates = { sizeBytes: packets[0]?.length ?? 0, packetsPerS, signaturesPerS }
+const sizeBytes = (packets[0]?.length ?? 1) - 1
+const rates: PacketRates = { sizeBytes, packetsPerS, strangersPacketsPerS, signaturesPerS }
 process.stdout.write(JSON.stringify(rates))
 
 function sealedPacket(number: number): Uint8Array {
@@ -50,24 +78,42 @@ function sealedPacket(number: number): Uint8Array {
   const payload = new Uint8Array(PAYLOAD_BYTES)
   const content = { event: 'news', lamport: 1, parents: [], payload }
   const draft = { ...content, createdS, lifeMinutes: 60, salt }
-  return sealPacket(crypto, keys.at(createdS), author, draft).bytes
+  const today = keys.at(createdS)
+  if (today === undefined) throw new Error('a day was forgotten')
+  const { bytes } = sealPacket(crypto, today, author, draft)
+  return encodePacketMessage(bytes, HOP_LAST, false)
 }
 
-function receiveAll(): void {
+/** From one neighbour, which was asked for them. */
+function receiveAll(isMember: boolean): void {
   let delivered = 0
-  const replication = new Replication({
-    crypto,
-    author,
-    spread: { spread: () => {} },
+  let stored = 0
+  const random = { bytes: (length: number) => new Uint8Array(length) }
+  const host = {
+    placement: () => EVERYONE_KEEPS_ALL,
+    meanStayMs: () => undefined,
+    setGoals: () => {},
+    isFellow: () => false,
     deliver: () => delivered++,
-    reject: (code) => {
+    held: () => {},
+    progress: () => {},
+    store: () => stored++,
+    requestSync: () => {},
+    reject: (code: string) => {
       throw new Error(`a packet was rejected: ${code}`)
     },
-  })
-  replication.subscribe(1, keys)
-  const origin = { peer: '' as PeerId, isRelayed: false }
-  for (const packet of packets) replication.receivePacket(packet, origin, 0 as Instant, wall)
-  if (delivered !== PACKETS) throw new Error(`${delivered} packets were delivered`)
+  }
+  const self = { ...author, peerId: 'ee'.repeat(32) as PeerId }
+  const config = { crypto, random, author: self, cacheBytes: 16 * 1024 * 1024, host }
+  const at = { now: 0 as Instant, wall }
+  const replication = new Replication(config, at.now, wall)
+  for (let i = 0; i < STORED_PREFIXES.length; i++) replication.loaded([], at)
+  if (isMember) replication.subscribe('subcluster 1', keys, 'causal', at)
+  replication.sessionUp(NEIGHBOUR, () => {}, at.now)
+  for (const packet of packets) replication.message(NEIGHBOUR, packet, at)
+  const expected = isMember ? PACKETS : 0
+  if (delivered !== expected || stored < PACKETS)
+    throw new Error(`${delivered} packets were delivered and ${stored} stored`)
 }
 
 function verifyAll(): void {

@@ -3,11 +3,14 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { sodiumNative } from '../../crypto/sodium-native.ts'
 import { MALFORMED } from '../errors.ts'
-import type { UnixMs } from '../io.ts'
+import type { PeerId, UnixMs } from '../io.ts'
 import { LeafAssembly } from '../replication/leaf-assembly.ts'
 import { decodePacket, verifyPacket } from '../replication/packet.ts'
 import { openBlob, openPacket, sealPacket } from '../replication/packet-seal.ts'
+import { SeededRandom } from '../seeded.fixture.ts'
 import { concat, fromHex, toHex, utf8 } from '../wire/bytes.ts'
+import { mailKey } from './mail-key.ts'
+import { decodeMail, encodeMail } from './mail-payload.ts'
 import {
   decodeMemberMessage,
   decodeStreamHeader,
@@ -36,6 +39,14 @@ interface GroupVectors {
     readonly tagPrivateKey: string
     readonly sealKey: string
   }[]
+  readonly exported: { readonly createdS: number; readonly key: string }
+  readonly mail: {
+    readonly one: { readonly seed: string; readonly publicKey: string }
+    readonly two: { readonly seed: string; readonly publicKey: string }
+    readonly key: string
+    readonly tag: { readonly createdS: number; readonly publicKey: string }
+    readonly letters: readonly { readonly name: string; readonly bytes: string }[]
+  }
   readonly membership: Readonly<Record<'binding' | 'sender' | 'receiver' | 'mac', string>>
   readonly messages: readonly { readonly name: string; readonly bytes: string }[]
 }
@@ -90,6 +101,47 @@ test('the keys of a subcluster are those of the vectors', () => {
     assert.equal(toHex(derived.tag.privateKey), tagPrivateKey)
     assert.equal(toHex(derived.sealKey), sealKey)
   }
+})
+
+test('an exported key is that of the vectors, and opens what it should', () => {
+  const { createdS, key } = groups.exported
+  assert.equal(toHex(keys.export(createdS) ?? new Uint8Array()), key)
+  const newcomer = new SubclusterKeys(crypto, bytes(key), bytes(groups.clusterId))
+  assert.deepEqual(newcomer.at(createdS), keysAt(createdS))
+  assert.deepEqual(newcomer.joinKey, keys.joinKey)
+})
+
+test('the key of two members’ mail is that of the vectors, from either side', () => {
+  const { one, two, key, tag } = groups.mail
+  for (const [self, other] of [
+    [one, two],
+    [two, one],
+  ] as const) {
+    const identity = crypto.signingKeyPair(bytes(self.seed))
+    assert.equal(toHex(identity.publicKey), self.publicKey)
+    const made = mailKey(crypto, identity, other.publicKey as PeerId, keys.joinKey)
+    assert.equal(toHex(made ?? new Uint8Array()), key)
+  }
+  const mailbox = new SubclusterKeys(crypto, bytes(key), bytes(groups.clusterId))
+  const publicKey = mailbox.at(tag.createdS)?.tag.publicKey
+  assert.equal(toHex(publicKey ?? new Uint8Array()), tag.publicKey)
+})
+
+test('letters are those of the vectors, and random bytes in their place throw nothing', () => {
+  const value = utf8('value')
+  const binding = bytes(groups.membership.binding)
+  const origin = { binding, pair: { to: 5, from: 300 }, sequence: 9 }
+  const letters = [encodeMail({ origin: undefined, value }), encodeMail({ origin, value })]
+  assert.deepEqual(
+    letters.map(toHex),
+    groups.mail.letters.map((letter) => letter.bytes),
+  )
+  const [plain, sent] = letters
+  assert.deepEqual(decodeMail(plain ?? value), { origin: undefined, value })
+  const named = { ...origin, binding: binding.subarray(0, 8) }
+  assert.deepEqual(decodeMail(sent ?? value), { origin: named, value })
+  const random = new SeededRandom(2)
+  for (let i = 0; i < 20_000; i++) decodeMail(random.bytes(random.below(24)))
 })
 
 test('a proof of membership is that of the vectors', () => {
