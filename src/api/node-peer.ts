@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import type { Bootstrap } from '../core/config.ts'
 import type { KeyPair } from '../core/crypto.ts'
+import { SubclusterKeys } from '../core/groups/subcluster-keys.ts'
 import { createPeer } from '../core/index.ts'
 import type { PeerEvent, PeerId } from '../core/io.ts'
 import { toHex } from '../core/wire/bytes.ts'
@@ -98,7 +99,11 @@ function start(parts: Parts): Socket {
       if (transport instanceof MappedTransport) await transport.released()
     },
   }
-  const socket = new PeerSocket({ host, resolve: resolveAddresses })
+  const socket = new PeerSocket({
+    host,
+    resolve: resolveAddresses,
+    groupOf: (sharedKey) => toHex(new SubclusterKeys(crypto, sharedKey, clusterId).joinKey),
+  })
   driver.start()
   signal?.addEventListener('abort', () => void socket.close(), {
     once: true,

@@ -12,6 +12,7 @@ import type {
   UnixMs,
 } from '../core/io.ts'
 import { UNKNOWN_NAT } from '../core/nat/vector.ts'
+import { toHex } from '../core/wire/bytes.ts'
 import type { Host } from './host.ts'
 import { PeerSocket } from './socket.ts'
 import type { RemotePeer, Socket, Subcluster } from './types.ts'
@@ -156,7 +157,9 @@ export function scriptedSocket(peerId = ME): { host: ScriptedHost; socket: Socke
   const host = new ScriptedHost(peerId)
   const resolve = ({ addresses }: { addresses: readonly { host: string; port: number }[] }) =>
     Promise.resolve(addresses)
-  return { host, socket: new PeerSocket({ host, resolve }) }
+  // An exported key ends with what it has in common with the others of its group.
+  const groupOf = (key: Uint8Array) => toHex(key.subarray(-32))
+  return { host, socket: new PeerSocket({ host, resolve, groupOf }) }
 }
 
 /** Lets every promise that can settle do so. */

@@ -38,6 +38,8 @@ export interface SocketOptions {
   readonly host: Host
   /** Turns DNS names into IP addresses. Rejects when there are none. */
   readonly resolve: (address: PeerAddress) => Promise<readonly LocalAddress[]>
+  /** Names the group that a key is of: an exported key is of the same one as the key it came from. */
+  readonly groupOf: (sharedKey: Uint8Array) => string
 }
 
 /** Someone waits for a peer to connect. */
@@ -53,6 +55,8 @@ interface LiveConnection extends Connection {
 
 interface Joined {
   readonly subcluster: JoinedSubcluster
+  /** In hex. */
+  readonly key: string
   readonly order: DeliveryOrder
   users: number
 }
@@ -63,13 +67,14 @@ export class PeerSocket implements Socket {
   readonly ready: Promise<SocketInfo>
   readonly #host: Host
   readonly #resolve: SocketOptions['resolve']
+  readonly #groupOf: SocketOptions['groupOf']
   readonly #operations: Operations
   readonly #streams: Streams
   readonly #traces = new Traces()
   readonly #listeners = new Listeners((error) => this.#failed(error))
   readonly #connections = new Map<string, LiveConnection>()
   readonly #pathRtts = new Map<PeerId, number>()
-  readonly #byKey = new Map<string, Joined>()
+  readonly #byGroup = new Map<string, Joined>()
   readonly #byHandle = new Map<Handle, JoinedSubcluster>()
   readonly #meetings = new Set<Meeting>()
   #lastSubcluster = 0
@@ -94,6 +99,7 @@ export class PeerSocket implements Socket {
       close: () => host.close(),
     }
     this.#resolve = options.resolve
+    this.#groupOf = options.groupOf
     this.peerId = host.peerId
     this.#operations = new Operations(this.#host)
     this.#streams = new Streams(this.#host)
@@ -175,18 +181,12 @@ export class PeerSocket implements Socket {
     const { sharedKey, order, signal } = signalOf(options)
     checkSharedKey(sharedKey)
     checkOrder(order)
-    const key = toHex(sharedKey)
-    const present = this.#byKey.get(key)
-    if (present !== undefined && (order ?? present.order) !== present.order)
-      throw new UsageError(
-        'EEXISTS',
-        'options.order',
-        `'${present.order}', with which this subcluster was joined and not left yet`,
-        `'${order}'`,
-      )
+    const group = this.#groupOf(sharedKey)
+    const present = this.#byGroup.get(group)
+    if (present !== undefined) checkPresent(present, toHex(sharedKey), order)
     if (this.#isClosing) return Promise.reject(new LaticaError('ECLOSED'))
     if (signal?.aborted) return Promise.reject(aborted(signal))
-    const joined = present ?? this.#join(key, sharedKey.slice(), order ?? 'causal')
+    const joined = present ?? this.#join(group, sharedKey.slice(), order ?? 'causal')
     joined.users++
     signal?.addEventListener(
       'abort',
@@ -248,7 +248,7 @@ export class PeerSocket implements Socket {
     const closed = new LaticaError('ECLOSED')
     for (const subcluster of this.#byHandle.values()) subcluster.end()
     this.#byHandle.clear()
-    this.#byKey.clear()
+    this.#byGroup.clear()
     this.#operations.failAll('ECLOSED')
     this.#streams.failAll('ECLOSED')
     for (const meeting of [...this.#meetings]) meeting.failed(closed)
@@ -260,10 +260,11 @@ export class PeerSocket implements Socket {
     this.#traces.end()
   }
 
-  #join(key: string, sharedKey: Uint8Array, order: DeliveryOrder): Joined {
+  #join(group: string, sharedKey: Uint8Array, order: DeliveryOrder): Joined {
     const handle = ++this.#lastSubcluster
     const joined: Joined = {
       users: 0,
+      key: toHex(sharedKey),
       order,
       subcluster: new JoinedSubcluster({
         host: this.#host,
@@ -278,22 +279,15 @@ export class PeerSocket implements Socket {
         },
         release: () => {
           if (--joined.users > 0) return false
-          this.#byKey.delete(key)
+          this.#byGroup.delete(group)
           this.#byHandle.delete(handle)
           return true
         },
       }),
     }
-    this.#byKey.set(key, joined)
+    this.#byGroup.set(group, joined)
     this.#byHandle.set(handle, joined.subcluster)
-    try {
-      this.#host.command({ type: 'join', subcluster: handle, sharedKey, order })
-    } catch (error) {
-      // The same subcluster is joined by another of its keys.
-      this.#byKey.delete(key)
-      this.#byHandle.delete(handle)
-      throw error
-    }
+    this.#host.command({ type: 'join', subcluster: handle, sharedKey, order })
     return joined
   }
 
@@ -433,6 +427,15 @@ export class PeerSocket implements Socket {
         this.#byHandle.get(event.subcluster)?.receive(event)
     }
   }
+}
+
+/** The same object is for those who ask for the same. */
+function checkPresent(present: Joined, key: string, order: DeliveryOrder | undefined): void {
+  const joined = 'with which this subcluster was joined and not left yet'
+  if (key !== present.key)
+    throw new UsageError('EEXISTS', 'options.sharedKey', `the key ${joined}`, 'another key of it')
+  if ((order ?? present.order) !== present.order)
+    throw new UsageError('EEXISTS', 'options.order', `'${present.order}', ${joined}`, `'${order}'`)
 }
 
 function loopbackLast(a: LocalAddress, b: LocalAddress): number {
