@@ -15,6 +15,7 @@ import {
 import { encodeLeaf } from './leaves/leaf-messages.ts'
 import { PACKET_BYTES_MAX } from './packet.ts'
 import { sealPacket } from './packet-seal.ts'
+import { encodePacketMessage } from './spread/spread-messages.ts'
 
 const crypto = sodiumNative()
 /** What carries a message in a datagram: seal 20 to 25 bytes, frame 2 to 5. */
@@ -36,7 +37,8 @@ test('the shape follows from the size, and its top fits into the root at every s
     assert.equal((treeShape(bytes).at(-1) ?? 0) <= ROOT_HASHES_MAX, true)
 })
 
-test('64 KiB cost at most 71 kB in datagrams', () => {
+/** All messages by which one payload goes to one neighbour. */
+function messagesOf(payload: Uint8Array): Uint8Array[] {
   const seed = new Uint8Array(32)
   const keys = { tag: crypto.signingKeyPair(seed), sealKey: seed }
   const packet = sealPacket(crypto, keys, crypto.signingKeyPair(new Uint8Array(32)), {
@@ -46,15 +48,23 @@ test('64 KiB cost at most 71 kB in datagrams', () => {
     event: 'news',
     lamport: 300,
     parents: [new Uint8Array(16)],
-    payload: new Uint8Array(65_536),
+    payload,
   })
-  const messages = [
-    // Behind its kind and its hop.
-    new Uint8Array(2 + packet.bytes.length),
-    ...packet.levels
-      .flat()
-      .map((leaf) => encodeLeaf(packet.id, leaf.level, leaf.index, leaf.bytes)),
+  const leaves = packet.levels.flat()
+  return [
+    encodePacketMessage(packet.bytes, 1, true),
+    ...leaves.map(({ level, index, bytes }) => encodeLeaf(packet.id, level, index, bytes)),
   ]
+}
+
+test('a text of 16 bytes that follows another is a datagram of 300 bytes at most', () => {
+  const [message, ...more] = messagesOf(new Uint8Array(16))
+  assert.deepEqual(more, [])
+  assert.equal((message?.length ?? 0) + DATAGRAM_OVERHEAD_BYTES, 300)
+})
+
+test('64 KiB cost at most 71 kB in datagrams', () => {
+  const messages = messagesOf(new Uint8Array(65_536))
   for (const message of messages.slice(1)) assert.equal(message.length <= PACKET_BYTES_MAX, true)
   const bytes = messages.reduce((sum, { length }) => sum + length + DATAGRAM_OVERHEAD_BYTES, 0)
   assert.equal(messages.length, 60)
