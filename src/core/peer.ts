@@ -2,7 +2,7 @@ import { TokenBucket } from './collections/token-bucket.ts'
 import type { PeerConfig } from './config.ts'
 import { earlier } from './deadlines.ts'
 import { assert, MALFORMED } from './errors.ts'
-import { Groups } from './groups/groups.ts'
+import { Groups, type GroupsConfig } from './groups/groups.ts'
 import type {
   Command,
   Connectivity,
@@ -29,7 +29,8 @@ import { Beacon } from './overlay/beacon.ts'
 import { isSameAddress } from './overlay/known-peers.ts'
 import { decodeOverlayMessage, KIND_SUBCLUSTER_MIN } from './overlay/messages.ts'
 import { Neighbours } from './overlay/neighbours.ts'
-import { Relay, routeThrough } from './overlay/relay.ts'
+import { Relay } from './overlay/relay.ts'
+import { Relaying } from './overlay/relaying.ts'
 import { REMEMBERED_PREFIX } from './overlay/remembered.ts'
 import { Wanted } from './overlay/wanted.ts'
 import { STORED_PREFIXES } from './replication/replication.ts'
@@ -38,9 +39,7 @@ import type { Route } from './session/route.ts'
 import type { Session, SessionEvent } from './session/session.ts'
 import { Sessions } from './session/sessions.ts'
 import type { TransportEvent } from './transport/transport.ts'
-import { toHex } from './wire/bytes.ts'
 import { decodeHandshake, isInitiation } from './wire/datagram.ts'
-import type { RelayRefusal, SessionFrame } from './wire/frames.ts'
 import { answerBinding, isStun } from './wire/stun.ts'
 
 /**
@@ -59,7 +58,7 @@ export class Peer implements Core {
   readonly #neighbours: Neighbours
   readonly #groups: Groups
   readonly #beacon: Beacon | undefined
-  readonly #relay: Relay
+  readonly #relaying: Relaying
   readonly #stun: TokenBucket
   readonly #reachability: Reachability
   readonly #wanted: Wanted
@@ -84,33 +83,27 @@ export class Peer implements Core {
     const { crypto, random } = config
     const identity = new Identity(crypto, config.identity)
     this.#identity = identity
-    this.#relay = new Relay(config.relay, now)
+    this.#relaying = new Relaying({
+      relay: new Relay(config.relay, now),
+      host: this.#relayingHost(),
+    })
     this.#stun = new TokenBucket(STUN_PER_S, STUN_PER_S, now)
     this.#beacon = config.lan ? new Beacon(random, now) : undefined
     this.#sessions = new Sessions({ crypto, random, identity, host: this.#sessionsHost() }, now)
     this.#reachability = new Reachability({ random, host: this.#reachabilityHost() }, now)
     this.#neighbours = new Neighbours(identity.peerId, random, this.#neighbourHost())
     this.#wanted = new Wanted(this.#wantedHost(), now)
-    const groups = {
-      crypto,
-      random,
-      identity: { peerId: identity.peerId, ...config.identity },
-      clusterId: config.clusterId,
-      cacheBytes: config.cacheBytes,
-      placement: () => this.#neighbours.placement,
-      meanStayMs: () => this.#neighbours.meanStayMs(this.#now),
-      setGoals: (places: readonly string[]) => this.#neighbours.setGoals(places, this.#now),
-      store: (key: string, value: Uint8Array | undefined) =>
-        this.#output({ type: 'store', key, value }),
-      load: (prefix: string) => this.#output({ type: 'load', prefix }),
-      requestSync: () => this.#output({ type: 'sync' }),
-      emit: (event: PeerEvent) => this.#emit(event),
-      reject: (code: RejectCode) => this.#reject(code, undefined),
-    }
-    this.#groups = new Groups(groups, now, wall)
+    this.#groups = new Groups(
+      {
+        ...config,
+        ...this.#groupsHost(),
+        identity: { ...config.identity, peerId: identity.peerId },
+      },
+      now,
+      wall,
+    )
     for (const bootstrap of config.bootstrap) this.#neighbours.addBootstrap(bootstrap, now)
-    for (const prefix of [REMEMBERED_PREFIX, ...STORED_PREFIXES])
-      this.#output({ type: 'load', prefix })
+    for (const prefix of [REMEMBERED_PREFIX, ...STORED_PREFIXES]) this.#load(prefix)
   }
 
   handle(input: Input, now: Instant, wall: UnixMs): void {
@@ -298,12 +291,12 @@ export class Peer implements Core {
       case 'transport':
         return this.#onTransportEvent(session, event.event)
       case 'relay':
-        return this.#onRelayFrame(session, event.frame)
+        return this.#relaying.frame(session, event.frame, this.#now)
       case 'observed':
         return this.#reachability.observe(session.peer, event.route, event.address, this.#now)
       case 'lost':
         this.#groups.sessionLost(session, this.#now, this.#wall)
-        this.#relayGone(session.peer)
+        this.#relaying.gone(session.peer, this.#now)
         this.#neighbours.sessionGone(session, this.#now, false)
         return this.#emit({ type: 'disconnection', peer: session.peer, why: 'timeout' })
       case 'back':
@@ -367,40 +360,9 @@ export class Peer implements Core {
     this.#neighbours.message(session, message, this.#now)
   }
 
-  #onRelayFrame(session: Session, frame: SessionFrame): void {
-    switch (frame.type) {
-      case 'relayed': {
-        const route = routeThrough(session, frame)
-        if (route === undefined) return this.#reject('over-limit', session.route)
-        return this.#sessions.receive(frame.datagram, route, this.#now)
-      }
-      case 'relayRefused':
-        return this.#onRefusal(session, frame.prefix, frame.why)
-      case 'relay': {
-        const { prefix, datagram } = frame
-        const target = this.#sessions.withPrefix(toHex(prefix))
-        const fate = this.#relay.carry(session, target, datagram.slice(), this.#now)
-        this.#count(fate === 'carried' ? 'relayedDatagrams' : 'relayRefusals', 1)
-        if (fate === 'carried') return
-        session.relay({ type: 'relayRefused', prefix: prefix.slice(), why: fate })
-      }
-    }
-  }
-
-  #onRefusal(relay: Session, prefix: Uint8Array, why: RelayRefusal): void {
-    this.#neighbours.refused(relay.peer, toHex(prefix), why, this.#now)
-    if (why === 'unknown')
-      this.#sessions.withPrefix(toHex(prefix))?.relayGone(relay.peer, this.#now)
-  }
-
-  /** Whoever is relayed by this peer has to find another way. */
-  #relayGone(peer: PeerId): void {
-    for (const session of this.#sessions.all()) session.relayGone(peer, this.#now)
-  }
-
   #onClosed(session: Session, why: LeaveReason): void {
     this.#reachability.sessionGone(session, this.#now)
-    this.#relayGone(session.peer)
+    this.#relaying.gone(session.peer, this.#now)
     this.#groups.sessionDown(session, why, this.#now)
     this.#emit({ type: 'disconnection', peer: session.peer, why })
     this.#neighbours.sessionGone(session, this.#now, why !== 'restarted')
@@ -411,6 +373,10 @@ export class Peer implements Core {
     this.#traffic.bytesOut += data.length
     if (isInitiation(data)) this.#traffic.handshakesOut++
     this.#output({ type: 'transmit', to, data })
+  }
+
+  #load(prefix: string): void {
+    this.#output({ type: 'load', prefix })
   }
 
   #reject(code: RejectCode, route: Route | undefined): void {
@@ -474,6 +440,30 @@ export class Peer implements Core {
     }
   }
 
+  #relayingHost(): ConstructorParameters<typeof Relaying>[0]['host'] {
+    return {
+      sessions: () => this.#sessions.all(),
+      withPrefix: (prefix) => this.#sessions.withPrefix(prefix),
+      refused: (...args) => this.#neighbours.refused(...args),
+      receive: (datagram, route) => this.#sessions.receive(datagram, route, this.#now),
+      count: (name) => this.#count(name, 1),
+      reject: (code, route) => this.#reject(code, route),
+    }
+  }
+
+  #groupsHost(): Omit<GroupsConfig, keyof PeerConfig> {
+    return {
+      placement: () => this.#neighbours.placement,
+      meanStayMs: () => this.#neighbours.meanStayMs(this.#now),
+      setGoals: (places) => this.#neighbours.setGoals(places, this.#now),
+      store: (key, value) => this.#output({ type: 'store', key, value }),
+      load: (prefix) => this.#load(prefix),
+      requestSync: () => this.#output({ type: 'sync' }),
+      emit: (event) => this.#emit(event),
+      reject: (code) => this.#reject(code, undefined),
+    }
+  }
+
   #wantedHost(): ConstructorParameters<typeof Wanted>[0] {
     return {
       sessions: () => this.#sessions.all(),
@@ -494,7 +484,7 @@ export class Peer implements Core {
       store: (key, value) => this.#output({ type: 'store', key, value }),
       letGo: (peer, now) => this.#sessions.letGo(peer, now),
       isMember: (peer) => this.#groups.isMember(peer),
-      relayedAt: (peer) => this.#relay.carriedAt(peer),
+      relayedAt: (peer) => this.#relaying.carriedAt(peer),
     }
   }
 }

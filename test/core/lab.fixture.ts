@@ -81,7 +81,16 @@ export class Lab {
       addresses: [{ host: peer.endpoint.host, port: peer.endpoint.port }],
     }))
     const core = createPeer(
-      { crypto, random, identity, clusterId: CLUSTER_ID, bootstrap, lan: false, relay: true },
+      {
+        crypto,
+        random,
+        identity,
+        clusterId: CLUSTER_ID,
+        bootstrap,
+        lan: false,
+        relay: true,
+        cacheBytes: 16 * 1024 * 1024,
+      },
       this.now,
       this.wall,
     )

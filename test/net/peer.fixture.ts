@@ -94,8 +94,9 @@ function sendNumbers(everyMs: number): void {
 
 function tellPaths(): void {
   for (const [peer, before] of paths) {
-    if (peer.path === before) continue
-    paths.set(peer, peer.path)
-    tell('path', { peer: peer.peerId, path: peer.path })
+    const { path } = peer
+    if (path === undefined || path === before) continue
+    paths.set(peer, path)
+    tell('path', { peer: peer.peerId, path })
   }
 }

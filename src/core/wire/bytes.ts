@@ -1,21 +1,39 @@
 /** Text and bytes, without the host's TextEncoder or Buffer, which the core does not have. */
-const HEX: readonly string[] = Array.from({ length: 256 }, (_, i) =>
-  i.toString(16).padStart(2, '0'),
-)
+const DIGITS: readonly number[] = Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))
+/** As many codes as one call takes without a deep stack. */
+const CODES_MAX = 1024
 
+/** One flat string: one that is put together from parts keeps every part in memory. */
 export function toHex(bytes: Uint8Array): string {
-  let text = ''
-  for (let i = 0; i < bytes.length; i++) text += HEX[bytes[i] ?? 0]
-  return text
+  if (bytes.length > CODES_MAX / 2) {
+    const half = bytes.length >> 1
+    return toHex(bytes.subarray(0, half)) + toHex(bytes.subarray(half))
+  }
+  const codes: number[] = []
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i] ?? 0
+    codes.push(DIGITS[byte >> 4] ?? 0, DIGITS[byte & 0x0f] ?? 0)
+  }
+  return String.fromCharCode(...codes)
 }
 
 /** The bytes of an even number of hex digits; undefined when the text is anything else. */
 export function fromHex(text: string): Uint8Array | undefined {
-  if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) return undefined
+  if (text.length % 2 !== 0) return undefined
   const bytes = new Uint8Array(text.length / 2)
-  for (let i = 0; i < bytes.length; i++)
-    bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16)
+  for (let i = 0; i < bytes.length; i++) {
+    const high = digitOf(text.charCodeAt(2 * i))
+    const low = digitOf(text.charCodeAt(2 * i + 1))
+    if (high < 0 || low < 0) return undefined
+    bytes[i] = 16 * high + low
+  }
   return bytes
+}
+
+function digitOf(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30
+  const letter = code | 0x20
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1
 }
 
 /** ASCII text as bytes: for labels of our own. */
