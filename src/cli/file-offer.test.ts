@@ -92,8 +92,8 @@ test('a want names at most 64 parts, and nothing but numbers', () => {
   assert.equal(readReceived(sent(receivedValue(file))), file)
 })
 
-test('files up to 1 GiB come in parts of 1 MiB, larger ones in parts of 8', () => {
+test('files up to 1 GiB come in parts of 1 MiB, larger ones in parts of 2', () => {
   assert.equal(partBytesFor(0), MEBIBYTE)
   assert.equal(partBytesFor(1024 * MEBIBYTE), MEBIBYTE)
-  assert.equal(partBytesFor(1024 * MEBIBYTE + 1), 8 * MEBIBYTE)
+  assert.equal(partBytesFor(1024 * MEBIBYTE + 1), 2 * MEBIBYTE)
 })

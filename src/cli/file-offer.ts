@@ -17,11 +17,11 @@ export const RECEIVED_EVENT = 'file-received'
 
 const HASH_BYTES = 32
 const MEBIBYTE = 1_048_576
-/** The most in one packet of ours. Guess: resumes well, and some fit into what strangers keep (16 MiB). */
+/** The most that is taken as a part. */
 const PART_BYTES_MAX = 8 * MEBIBYTE
-/** Guess: files up to this size come in parts of 1 MiB, which show progress and resume finely. */
+/** Guess: parts of 1 MiB resume finely; larger files have fewer hashes in parts of 2. */
 const SMALL_BYTES_MAX = 1024 * MEBIBYTE
-/** An offer stays below 64 MiB: 8 TiB of file. */
+/** An offer stays below 64 MiB: 2 TiB of file. */
 const PARTS_MAX = 1_048_576
 /** Parts asked for in one WANT. Guess. */
 export const WANTED_MAX = 64
@@ -47,7 +47,8 @@ export interface Part {
 }
 
 export function partBytesFor(sizeBytes: number): number {
-  return sizeBytes <= SMALL_BYTES_MAX ? MEBIBYTE : PART_BYTES_MAX
+  // Strangers keep what is at most a quarter of their cache: 4 MiB of 16 (docs/spec/cache.md).
+  return sizeBytes <= SMALL_BYTES_MAX ? MEBIBYTE : 2 * MEBIBYTE
 }
 
 export function partCount({

@@ -22,6 +22,23 @@ test('greetings is the programme that the README shows', () => {
   assert.ok(codeOf('README.md').includes(codeOf('examples/greetings.ts')))
 })
 
+test(
+  'feed reads what was posted while it was away, from a peer of another app',
+  LIMIT,
+  async (t) => {
+    const home = temporaryFolder(t)
+    const args = ['up', '--no-storage', '--no-port-mapping', '--cluster', 'another app', '--json']
+    const stranger = new Program(t, 'src/cli/main.ts', args, home)
+    await stranger.line(/"type":"ticket"/)
+    const poster = new Program(t, 'examples/feed.ts', ['hello, later'], home)
+    await poster.line(/^posted [0-9a-f]{64}$/)
+    assert.equal(await poster.exit(), 0, poster.output)
+    const reader = new Program(t, 'examples/feed.ts', [], temporaryFolder(t))
+    await reader.line(/^2.* [0-9a-f]{64}: hello, later$/)
+    assert.deepEqual(await Promise.all([reader.interrupt(), stranger.interrupt()]), [0, 0])
+  },
+)
+
 test('poll shows who is here, asks and is answered', LIMIT, async (t) => {
   const home = temporaryFolder(t)
   const programs = [1, 2].map(() => new Program(t, 'examples/poll.ts', [], home))
