@@ -68,8 +68,8 @@ export class FakeLink {
   readonly sent: Uint8Array[] = []
   readonly acks: (() => void)[] = []
 
-  constructor(number: number, isInitiator: boolean) {
-    this.peer = number.toString(16).padStart(64, '0') as PeerId
+  constructor(number: number, isInitiator: boolean, peer?: PeerId) {
+    this.peer = peer ?? (number.toString(16).padStart(64, '0') as PeerId)
     const binding = new Uint8Array(32).fill(number)
     const told = { rttMs: 20, isDormant: false, path: 'direct' } as const
     this.port = { ...told, peer: this.peer, binding, isInitiator } as SessionPort
@@ -160,8 +160,8 @@ export class ReplicationBench {
   }
 
   /** Not the one to begin a comparison, unless the test says so. */
-  link(isInitiator = false): FakeLink {
-    const link = new FakeLink(++this.#links, isInitiator)
+  link(isInitiator = false, peer?: PeerId): FakeLink {
+    const link = new FakeLink(++this.#links, isInitiator, peer)
     const send = (payload: Uint8Array, onAcked?: () => void) => {
       link.sent.push(payload)
       if (onAcked !== undefined) link.acks.push(onAcked)
