@@ -69,13 +69,28 @@ test('since and event choose; what cannot be read is counted and left out', asyn
   const { host, socket } = scriptedSocket()
   const setup = { host, room: await socket.subcluster({ sharedKey: KEY }) }
   const garbage = { ...keptItem(4, 0), value: Uint8Array.of(0xff) }
-  keeps(setup, [keptItem(1, 'old'), keptItem(2, 'x', 'other'), keptItem(3, 'new'), garbage])
+  keeps(setup, [
+    keptItem(0, 'own', '#here'),
+    keptItem(1, 'old'),
+    keptItem(2, 'x', 'other'),
+    keptItem(3, 'new'),
+    garbage,
+  ])
   const since = new Date(1_700_000_000_002)
   const values: unknown[] = []
   for await (const item of setup.room.history({ since, event: 'news' })) values.push(item.value)
   assert.deepEqual(values, ['new'])
   assert.equal(host.last('history').since, since.getTime())
   assert.equal(socket.stats()['valuesMalformed'], 1)
+})
+
+test("a page of the peers' own events alone does not end history, and is shown to nobody", async () => {
+  const setup = await setUp()
+  const own = Array.from({ length: HISTORY_PAGE_PACKETS }, (_, i) => keptItem(i + 1, i, '#here'))
+  keeps(setup, [...own, keptItem(HISTORY_PAGE_PACKETS + 1, 'said')])
+  const values: unknown[] = []
+  for await (const { value } of setup.room.history()) values.push(value)
+  assert.deepEqual(values, ['said'])
 })
 
 test('a loop over history that ends early leaves nothing behind', async () => {

@@ -38,8 +38,10 @@ export interface KeptItem {
 
 export async function* readHistory(query: HistoryQuery): AsyncGenerator<KeptItem> {
   for await (const { packet, event, value: bytes } of readPages(query)) {
-    if (query.event !== undefined && event !== query.event) continue
-    const value = event.startsWith('#') ? MALFORMED : decodeValue(bytes)
+    // Events that begin with '#' are the peers' own.
+    const isWanted = query.event === undefined ? !event.startsWith('#') : event === query.event
+    if (!isWanted) continue
+    const value = decodeValue(bytes)
     if (value === MALFORMED) query.malformed()
     else yield { event, value, packet: publishedPacket(packet) }
   }
