@@ -238,7 +238,7 @@ test('after a restart nothing is delivered twice, all is read again, and what fo
   const from = bench.link()
   for (const { bytes } of packets) bench.give(from, bytes)
   assert.deepEqual(bench.texts, ['5'])
-  assert.ok(bench.replication.hasOwn(KEY))
+  assert.equal(bench.replication.hasOwn(KEY), true)
 })
 
 test('what was kept as a stranger is delivered on becoming a member', () => {
@@ -252,7 +252,10 @@ test('what was kept as a stranger is delivered on becoming a member', () => {
   )
   bench.subscribe()
   assert.deepEqual(bench.texts, ['1', '2', '3', '4'])
-  assert.ok(bench.delivered.every(({ packet }) => packet.via === 'cache' && !packet.gap))
+  assert.equal(
+    bench.delivered.every(({ packet }) => packet.via === 'cache' && !packet.gap),
+    true,
+  )
   assert.ok(
     [...bench.disk.values()].every((record) => record[1] === 0),
     'own',
@@ -286,7 +289,7 @@ test('a large packet of an earlier run goes on where it stopped, and is told of 
   for (let i = 0; i < 3; i++) answerLeaves(first, from, large)
   assert.deepEqual(first.delivered, [])
   const had = [...first.disk.keys()].filter((key) => key.startsWith('leaf/')).length
-  assert.ok(had > 20)
+  assert.equal(had > 20, true)
   const bench = new ReplicationBench({ disk: first.disk })
   bench.subscribe()
   const link = bench.link()
@@ -344,7 +347,7 @@ test('of a forgotten day nothing is kept, delivered, read or taken again; today 
     assert.equal(bench.kept.length, 4)
     forget()
     assert.deepEqual(bench.kept, [today.name])
-    assert.ok(![...bench.disk.keys()].some((key) => key.startsWith('leaf/')))
+    assert.equal(![...bench.disk.keys()].some((key) => key.startsWith('leaf/')), true)
     assert.deepEqual(history(bench).texts, ['4'])
     bench.sleep(5 * 24 * 3_600_000)
     assert.deepEqual(bench.texts, ['1', '4'], 'nothing that waited comes out')

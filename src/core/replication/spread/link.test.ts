@@ -55,7 +55,7 @@ test('what is not held any more when its turn comes is left out', () => {
     neighbour.packets.map(({ short }) => short),
     [1, 3, 4].map((number) => queued(number).short),
   )
-  assert.ok(!link.isGiving)
+  assert.equal(!link.isGiving, true)
 })
 
 test('every message that a link sends can be read', () => {

@@ -86,8 +86,8 @@ test('a packet that is new is pushed on while its hops last, to two at the last 
     assert.deepEqual(bench.who(isTold), [])
     bench.pass(FLUSH_MS)
     const told = bench.who(isTold)
-    assert.ok(told.length + pushed.length >= DEGREE - 1)
-    assert.ok(told.length + pushed.length <= DEGREE)
+    assert.equal(told.length + pushed.length >= DEGREE - 1, true)
+    assert.equal(told.length + pushed.length <= DEGREE, true)
     assert.ok(!told.some(isPushedTo), 'nobody gets it in both forms')
     assert.equal(bench.spread.counters.packetsPushed, pushed.length)
     assert.equal(bench.spread.counters.packetsAnnounced, told.length)
@@ -166,8 +166,8 @@ test('of forty neighbours always the same twelve hear of a tag, others of anothe
     })
     assert.deepEqual(chosen[0], chosen[1])
     const count = chosen[0]?.length ?? 0
-    assert.ok(count >= DEGREE - 1 && count <= DEGREE + lonely.length)
-    for (const each of lonely) assert.ok(chosen[0]?.includes(each))
+    assert.equal(count >= DEGREE - 1 && count <= DEGREE + lonely.length, true)
+    for (const each of lonely) assert.equal(chosen[0]?.includes(each), true)
     for (const each of chosen[0] ?? []) seen.add(each)
   }
   assert.ok(seen.size >= 38, 'every neighbour serves some tag')
@@ -180,7 +180,10 @@ test('two peers choose differently, and who sleeps is chosen last', () => {
     for (let i = 0; i < 40; i++) bench.neighbour().isDormant = i % 2 === 0
     bench.spread.publish(bench.hold(1), bench.now, () => {})
     const pushed = bench.who(isPushedTo)
-    assert.ok(pushed.every(({ isDormant }) => !isDormant))
+    assert.equal(
+      pushed.every(({ isDormant }) => !isDormant),
+      true,
+    )
     return pushed.map(({ peer }) => peer).join()
   }
   assert.notEqual(chosenBy(1), chosenBy(2))
@@ -284,7 +287,7 @@ test('who floods is admitted within its budget, and asked for the rest within it
   for (let i = 1; i <= count; i++)
     if (bench.spread.admits(flooder.peer, shortName(heldPacket(i)), 1000, bench.now)) admitted++
   assert.equal(admitted, 2000, 'a burst of 2 MB')
-  assert.ok(bench.spread.admits(honest.peer, shortName(heldPacket(9000)), 1000, bench.now))
+  assert.equal(bench.spread.admits(honest.peer, shortName(heldPacket(9000)), 1000, bench.now), true)
   let asked = 0
   const answer = (ms: number) => {
     const end = bench.now + ms
@@ -328,15 +331,15 @@ test('a remote that sends three unauthentic packets is not listened to for ten m
   const short = shortName(heldPacket(1))
   const admits = (each: Neighbour) => bench.spread.admits(each.peer, short, 100, bench.now)
   for (let i = 0; i < 2; i++) bench.spread.faulted(liar.peer, bench.now)
-  assert.ok(admits(liar))
+  assert.equal(admits(liar), true)
   bench.spread.faulted(liar.peer, bench.now)
-  assert.ok(!admits(liar))
-  assert.ok(admits(honest))
+  assert.equal(!admits(liar), true)
+  assert.equal(admits(honest), true)
   bench.says(liar, KIND_HAVE, short)
   bench.pass(1000)
   assert.deepEqual(liar.of(KIND_WANT), [])
   bench.pass(SHUN_MS)
-  assert.ok(admits(liar))
+  assert.equal(admits(liar), true)
 })
 
 // Turns red when the queue has no turns.

@@ -79,7 +79,7 @@ test('what remotes announce is bounded, in packets and in holders of one, and a 
   for (let i = 0; i < WANTED_MAX + 10; i++) wants.heard(`packet ${i}`, peer(1), at(0))
   assert.equal(wants.size, WANTED_MAX)
   assert.ok(!wants.has('packet 9'), 'the oldest goes')
-  assert.ok(wants.has('packet 10'))
+  assert.equal(wants.has('packet 10'), true)
   const last = `packet ${WANTED_MAX}`
   for (let i = 0; i < 100; i++) wants.heard(last, peer(i), at(0))
   const holders = new Set<PeerId>()
