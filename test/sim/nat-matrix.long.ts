@@ -5,7 +5,7 @@ import { type TestContext, test } from 'node:test'
 import { type Cell, faults, LINES, pairs, report, TRIES_PER_WORLD } from './nat-matrix.fixture.ts'
 import type { Job } from './nat-matrix-worker.fixture.ts'
 
-/** The whole matrix often enough to trust its shares: on two idle cores about 25 minutes a line. */
+/** The whole matrix often enough to trust its shares: on two idle cores half an hour a line. */
 const TRIES = Number(process.env['LATICA_TRIES'] ?? 1_000)
 const SEED = process.env['LATICA_SEED'] ?? 'long'
 const JOB_TRIES = 2 * TRIES_PER_WORLD
