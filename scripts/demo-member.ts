@@ -36,12 +36,17 @@ room.on('#join', async (peer) => {
   tell('join', { peerId: peer.peerId })
   if (name === 'alice') await peer.emit('private', 'hello')
 })
+room.on('#leave', ({ peerId }, why) => tell('leave', { peerId, why }))
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === 'leave') break
   // `write <peerId of Bob>`
   const bob = room.peer(line.slice('write '.length))
-  for (const text of TEXTS) await room.emit('text', text)
+  for (const text of TEXTS) {
+    await room.emit('text', text)
+    tell('kept', { text })
+  }
   await room.emit('picture', picture())
+  tell('kept', { text: 'the picture' })
   await bob.emit('private', PRIVATE_TEXT)
   tell('written')
 }

@@ -45,7 +45,10 @@ class Process {
       const line = this.lines.find(fits)
       if (line !== undefined) return line
       const leftMs = deadline - Date.now()
-      if (leftMs <= 0) throw new Error(`${this.name}: waited ${PATIENCE_MS} ms for ${what}`)
+      if (leftMs <= 0) {
+        const last = JSON.stringify(this.lines.at(-1))
+        throw new Error(`${this.name}: waited ${PATIENCE_MS} ms for ${what}, after ${last}`)
+      }
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, leftMs)
         this.#wake = () => {
@@ -104,7 +107,8 @@ async function show(): Promise<void> {
   say('Alice and Bob met through Carol. Bob reads: hello')
   bob.tell('leave')
   await bob.exit()
-  say('Bob goes offline.')
+  await alice.until('Bob leaving', ({ type }) => type === 'leave')
+  say('Bob goes offline, and Alice sees it.')
   alice.tell(`write ${bobsId}`)
   await alice.until('others keeping what she wrote', ({ type }) => type === 'written')
   alice.tell('leave')

@@ -31,8 +31,9 @@ Examples:
 The other side: latica receive "a long secret"
 
 A peer keeps 16 MiB for others unless told otherwise, which holds 12 MB of files: with more, stay
-until somebody received it. It ends with 0 when other peers were there to take every part, and with 1
-when nobody was.
+until somebody received it.
+
+It ends with 0 when other peers were there to take every part, and with 1 when nobody was.
 
 Options:
   --stay             serve the files until a receiver has them; Ctrl-C ends it
