@@ -36,6 +36,8 @@ const NAME_BYTES = 16
 const SCOPE_TAGS_MAX = 32
 /** Comparisons of tags with one neighbour in a row. Guess: those of the days that matter most. */
 const TAG_SCOPES_MAX = 2
+/** Guess: a newcomer then has sessions with its nearest, and knows what is its own to keep. */
+const SETTLE_MS = 2_000
 /** What came by comparing is told to others when it was so little: they may lack it too. Guess. */
 const TELLING_MAX = 256
 
@@ -46,6 +48,8 @@ export class Comparing {
   /** How many packets the last comparison with a neighbour was to bring. */
   readonly #coming = new Map<PeerId, number>()
   #now: Instant
+  /** When our neighbours tell what we are custodians of. */
+  #settledAt: Instant | undefined
 
   constructor(parts: ComparingParts, now: Instant) {
     this.#parts = parts
@@ -88,6 +92,10 @@ export class Comparing {
   /** Who began the session begins to compare. */
   met(port: SessionPort, now: Instant): void {
     this.#now = now
+    if (this.#settledAt === undefined) {
+      this.#settledAt = (now + SETTLE_MS) as Instant
+      this.#repair.changed(now)
+    }
     if (port.isInitiator) this.#repair.met(port.peer, now)
   }
 
@@ -135,7 +143,9 @@ export class Comparing {
     if (placement.isSmall) return [{ kind: 'everything' }]
     const scopes: ReconcileScope[] = []
     const bits = placement.ownBits
-    if (sharedBits(peer, this.#parts.self) >= bits) scopes.push({ kind: 'range', bits })
+    const isSettled = this.#settledAt !== undefined && this.#settledAt <= this.#now
+    if (isSettled && sharedBits(peer, this.#parts.self) >= bits)
+      scopes.push({ kind: 'range', bits })
     const link = spread.link(peer)
     const common = followed().filter((tag) => {
       const isFollowed = link?.follows(tag.slice(0, 32)) === true
