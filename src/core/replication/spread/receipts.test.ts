@@ -93,6 +93,17 @@ test('a publisher waits for three others, or all that take it, and for its own d
   }
 })
 
+test('a publisher whose own disk failed is not done because others hold its packet', () => {
+  const desk = new Desk()
+  desk.publish('a', 3)
+  desk.receipts.synced(false)
+  for (const each of [1, 2, 3]) desk.receipts.held('a', peer(each), at(1))
+  assert.deepEqual(desk.done, [])
+  desk.receipts.onDeadline(at(HELD_WAIT_MS))
+  desk.receipts.onDeadline(at(1 + HELD_WAIT_MS))
+  assert.deepEqual(desk.done, ['a'])
+})
+
 test('a publisher waits two seconds at most, and longer only while somebody takes what we publish', () => {
   const desk = new Desk()
   desk.publish('a', 3)

@@ -108,21 +108,7 @@ export class Receipts {
   synced(isKept: boolean): void {
     const batch = this.#underWay
     this.#underWay = undefined
-    if (batch !== undefined && isKept) {
-      const byPeer = new Map<PeerId, string[]>()
-      for (const { peer, short } of batch.receipts) {
-        const shorts = byPeer.get(peer)
-        if (shorts === undefined) byPeer.set(peer, [short])
-        else shorts.push(short)
-      }
-      for (const [peer, shorts] of byPeer) this.#tell(peer, shorts)
-    }
-    for (const short of batch?.own ?? []) {
-      const publisher = this.#publishers.get(short)
-      if (publisher === undefined) continue
-      publisher.isOnOurDisk = true
-      this.#settle(short, publisher)
-    }
+    if (batch !== undefined && isKept) this.#onDisk(batch)
     this.#sync()
   }
 
@@ -142,6 +128,22 @@ export class Receipts {
       // While remotes take what we publish, this one's turn may come.
       if (this.#progressAt + HELD_WAIT_MS > now) this.#await(short, this.#progressAt + HELD_WAIT_MS)
       else if (publisher !== undefined) this.#finish(short, publisher)
+    }
+  }
+
+  #onDisk({ receipts, own }: { readonly receipts: Receipt[]; readonly own: string[] }): void {
+    const byPeer = new Map<PeerId, string[]>()
+    for (const { peer, short } of receipts) {
+      const shorts = byPeer.get(peer)
+      if (shorts === undefined) byPeer.set(peer, [short])
+      else shorts.push(short)
+    }
+    for (const [peer, shorts] of byPeer) this.#tell(peer, shorts)
+    for (const short of own) {
+      const publisher = this.#publishers.get(short)
+      if (publisher === undefined) continue
+      publisher.isOnOurDisk = true
+      this.#settle(short, publisher)
     }
   }
 
