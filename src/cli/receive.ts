@@ -9,7 +9,8 @@ import { endOf } from './times.ts'
 const HELP = `latica receive: take the files that members send.
 
 Files come from whoever has their parts: the sender, or peers that keep them for you while it is
-away. What is here is not fetched again: after Ctrl-C or a crash, start it again with the same folder.
+away. What is here is not fetched again: after Ctrl-C or a crash, start it again with the same
+folder.
 Nothing in the folder is overwritten: a second "photo.jpg" becomes "photo (2).jpg".
 
 Usage: latica receive <secret> [folder] [options]
