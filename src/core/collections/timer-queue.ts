@@ -22,6 +22,10 @@ export class TimerQueue<K> {
     return this.#live.has(key)
   }
 
+  dueAt(key: K): number | undefined {
+    return this.#live.get(key)?.at
+  }
+
   /** Replaces the key's deadline; undefined clears it. */
   set(key: K, at: number | undefined, reason: string): void {
     const current = this.#live.get(key)

@@ -134,6 +134,7 @@ export class Groups {
         return handle !== undefined && this.#memberships.joined(handle, peer) !== undefined
       },
       deliver: (delivered: Delivered) => this.#onDelivered(delivered),
+      mayBeMail: (peer: PeerId) => this.#mail.expected(peer, this.#at),
       held: (peer: PeerId, shorts: readonly string[]) => this.#mail.held(peer, shorts),
       progress: ({ subscription, id, ...progress }: Progress) => {
         const subcluster = handleOf(subscription)
@@ -330,7 +331,7 @@ export class Groups {
   onDeadline(now: Instant, wall: UnixMs): void {
     this.#now = now
     this.#wall = wall
-    this.#mail.onDeadline(now)
+    this.#mail.onDeadline(this.#at)
     this.#outbox.onDeadline(now)
     this.#calls.onDeadline(now)
     this.#replication.onDeadline(this.#at)

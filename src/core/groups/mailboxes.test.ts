@@ -6,6 +6,7 @@ import { encodePacketMessage, HOP_LAST } from '../replication/spread/spread-mess
 import { SeededRandom } from '../seeded.fixture.ts'
 import { ascii, toHex } from '../wire/bytes.ts'
 import { mailKey } from './mail-key.ts'
+import { OPEN_AFTER_MS } from './mailboxes.ts'
 import {
   CLUSTER_ID,
   crypto,
@@ -266,7 +267,7 @@ test('a letter of one’s own that comes back is no message', () => {
 test('what a member seals into a mailbox that is no letter is refused', () => {
   const { mesh, a, b, pass } = town()
   const [, atB] = mesh.connect(a, b)
-  pass(100)
+  pass(2 * OPEN_AFTER_MS)
   const identity = crypto.signingKeyPair(new Uint8Array(32).fill(1))
   const key = mailKey(crypto, identity, b.peerId, joinKey) ?? assert.fail('no key')
   const createdS = Math.floor(mesh.wall / 1000)

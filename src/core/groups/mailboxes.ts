@@ -20,7 +20,7 @@ import type { Inbox } from './inbox.ts'
 import { mailKey } from './mail-key.ts'
 import { BINDING_PREFIX_BYTES, decodeMail, encodeMail, type MailOrigin } from './mail-payload.ts'
 import type { Membership } from './membership.ts'
-import { mailboxKey, mailboxOf, subclusterKey } from './names.ts'
+import { type Mailbox, mailboxKey, mailboxOf, subclusterKey } from './names.ts'
 import type { Letter } from './outbox.ts'
 import { SubclusterKeys } from './subcluster-keys.ts'
 
@@ -36,6 +36,14 @@ export const EVENT_HERE = '#here'
 const ENDED_INBOXES_MAX = 256
 /** What goes to a member over its session waits so long for its mail to be there first. Guess. */
 export const MAIL_FIRST_MS = 2_000
+
+/** Keys of a mailbox cost about a millisecond: who is here now has hardly written while we were away. */
+export const OPEN_AFTER_MS = 1_000
+const OPENED_AT_ONCE = 8
+const OPEN_NEXT_MS = 20
+const OPENING = 'opening'
+/** Everybody we can have a session with. */
+const EXPECTED_MAX = 1024
 
 interface Flush {
   readonly membership: Membership
@@ -68,6 +76,12 @@ export class Mailboxes {
   readonly #ended = new BoundedMap<string, Inbox>(ENDED_INBOXES_MAX)
   readonly #flushes = new Map<string, Flush>()
   readonly #timers = new TimerQueue<string>()
+  /** Of contacts whose keys were not needed yet. */
+  readonly #unopened = new Map<string, Mailbox>()
+  /** Remotes that gave us packets of a tag that we do not know. */
+  readonly #expected = new BoundedMap<PeerId, true>(EXPECTED_MAX)
+  /** Of contacts of earlier runs. */
+  readonly #old = new Set<string>()
 
   constructor(config: MailboxesConfig) {
     this.#config = config
@@ -80,8 +94,7 @@ export class Mailboxes {
   }
 
   left(subcluster: Handle): void {
-    for (const peer of this.#contacts.of(subcluster))
-      this.#config.replication.unsubscribe(mailboxKey({ subcluster, peer }))
+    for (const peer of this.#contacts.of(subcluster)) this.#close({ subcluster, peer })
     this.#contacts.left(subcluster)
     this.#joined.delete(subcluster)
   }
@@ -89,29 +102,59 @@ export class Mailboxes {
   loaded(prefix: string, records: readonly StoredRecord[], at: Moment): void {
     const { subcluster, peers } = this.#contacts.loaded(prefix, records) ?? {}
     if (subcluster === undefined) return
-    for (const peer of peers ?? []) this.learned(subcluster, peer, at)
+    for (const peer of peers ?? []) this.#learn(subcluster, peer, at.now)
+    for (const peer of peers ?? []) this.#old.add(mailboxKey({ subcluster, peer }))
   }
 
-  /** This peer is a member: it may have written to us. False: no mail can be exchanged with it. */
-  learned(subcluster: Handle, peer: PeerId, at: Moment): boolean {
-    const { crypto, identity, clusterId, replication } = this.#config
-    if (peer === identity.peerId) return false
-    if (this.#contacts.has(subcluster, peer)) return true
-    const keys = this.#joined.get(subcluster)?.keys
-    const key = keys && mailKey(crypto, identity, peer, keys.joinKey)
-    if (key === undefined) return false
+  /** This peer is a member: it may have written to us. Its mailbox is opened when there is time. */
+  learned(subcluster: Handle, peer: PeerId, at: Moment): void {
+    this.#learn(subcluster, peer, at.now + OPEN_AFTER_MS)
+  }
+
+  #learn(subcluster: Handle, peer: PeerId, openAt: number): void {
+    if (peer === this.#config.identity.peerId || this.#contacts.has(subcluster, peer)) return
+    if (!this.#joined.has(subcluster)) return
     const dropped = this.#contacts.add(subcluster, peer)
-    if (dropped !== undefined) replication.unsubscribe(mailboxKey({ subcluster, peer: dropped }))
-    const mailKeys = new SubclusterKeys(crypto, key, clusterId)
-    replication.subscribe(mailboxKey({ subcluster, peer }), mailKeys, 'causal', at)
+    if (dropped !== undefined) this.#close({ subcluster, peer: dropped })
+    const mailbox = { subcluster, peer }
+    this.#unopened.set(mailboxKey(mailbox), mailbox)
+    const next = this.#timers.dueAt(OPENING)
+    if (next === undefined || openAt < next) this.#timers.set(OPENING, openAt, 'mailboxes')
+  }
+
+  /** False: no mail can be exchanged with it. */
+  #open(mailbox: Mailbox, at: Moment): boolean {
+    const { crypto, identity, clusterId, replication } = this.#config
+    const { subcluster, peer } = mailbox
+    this.#learn(subcluster, peer, at.now)
+    const key = mailboxKey(mailbox)
+    if (!this.#unopened.delete(key)) return replication.has(key)
+    const keys = this.#joined.get(subcluster)?.keys
+    const secret = keys && mailKey(crypto, identity, peer, keys.joinKey)
+    if (secret === undefined) return false
+    replication.subscribe(key, new SubclusterKeys(crypto, secret, clusterId), 'causal', at)
     return true
+  }
+
+  /** A remote gives what may be a letter, if it is a member: that may turn out later. */
+  expected(peer: PeerId, at: Moment): void {
+    this.#expected.set(peer, true)
+    for (const subcluster of this.#joined.keys()) {
+      const mailbox = { subcluster, peer }
+      if (this.#unopened.has(mailboxKey(mailbox))) this.#open(mailbox, at)
+    }
+  }
+
+  #close(mailbox: Mailbox): void {
+    const key = mailboxKey(mailbox)
+    if (!this.#unopened.delete(key)) this.#config.replication.unsubscribe(key)
   }
 
   /** Answered by `done`, with the packet, when others keep it; or `failed`. */
   send(letter: Letter, at: Moment): void {
     const { replication, random, emit } = this.#config
     const { operation, subcluster, peer, event, value, origin } = letter
-    if (!this.learned(subcluster, peer, at))
+    if (!this.#open({ subcluster, peer }, at))
       return emit({ type: 'failed', operation, code: 'EPEERGONE' })
     this.#introduce(subcluster, at)
     const mail = encodeMail({ value, origin })
@@ -155,8 +198,11 @@ export class Mailboxes {
   flush(membership: Membership, at: Moment, onDone: () => void): void {
     const { replication } = this.#config
     const subcluster = membership.subcluster.handle
+    const mailbox = { subcluster, peer: membership.peer }
     this.learned(subcluster, membership.peer, at)
-    const key = mailboxKey({ subcluster, peer: membership.peer })
+    const key = mailboxKey(mailbox)
+    // We may have written to it in an earlier run, or it to us.
+    if (this.#old.has(key) || this.#expected.has(membership.peer)) this.#open(mailbox, at)
     const unheld = new Set(replication.offerOwn(key, membership.peer))
     if (unheld.size === 0) return onDone()
     this.#flushes.set(key, { membership, unheld, onDone })
@@ -198,13 +244,23 @@ export class Mailboxes {
     return first && { at: first.at as Instant, reason: first.reason }
   }
 
-  onDeadline(now: Instant): void {
+  onDeadline(at: Moment): void {
     for (;;) {
-      const key = this.#timers.takeDue(now)
+      const key = this.#timers.takeDue(at.now)
       if (key === undefined) return
+      if (key === OPENING) {
+        this.#openSome(at)
+        continue
+      }
       const flush = this.#flushes.get(key)
       if (flush !== undefined) this.#flushed(key, flush)
     }
+  }
+
+  #openSome(at: Moment): void {
+    for (const mailbox of [...this.#unopened.values()].slice(0, OPENED_AT_ONCE))
+      this.#open(mailbox, at)
+    if (this.#unopened.size > 0) this.#timers.set(OPENING, at.now + OPEN_NEXT_MS, 'mailboxes')
   }
 
   #flushed(key: string, flush: Flush): void {

@@ -57,6 +57,8 @@ export interface ReplicationHost {
   /** Whether we and this remote know each other as members. */
   isFellow(peer: PeerId, subscription: SubscriptionKey): boolean
   deliver(delivered: Delivered): void
+  /** A remote gives what it may have written itself, and we know no subscription of it yet. */
+  mayBeMail(peer: PeerId, at: Moment): void
   /** A remote says that these are on its disk. */
   held(peer: PeerId, shorts: readonly string[]): void
   progress(progress: Progress): void
@@ -171,6 +173,10 @@ export class Replication {
     this.#subscriptions.add(key, keys, order)
     if (this.#untilLoaded === undefined) this.#subscriptions.adopt(key, at)
     this.#interestChanged()
+  }
+
+  has(key: SubscriptionKey): boolean {
+    return this.#subscriptions.get(key) !== undefined
   }
 
   unsubscribe(key: SubscriptionKey): void {
@@ -354,6 +360,8 @@ export class Replication {
       return host.reject('malformed')
     }
     if (!isTimely(packet.header, at.wall)) return host.reject('expired')
+    const isForeign = this.#subscriptions.keyOfTag(toHex(packet.header.tag)) === undefined
+    if (isForeign && message.wantsReceipt) host.mayBeMail(peer, at)
     const id = packetId(crypto, packet.identified)
     const name = toHex(id.subarray(0, PARENT_BYTES))
     const short = name.slice(0, 16)

@@ -69,6 +69,8 @@ export class Subscriptions {
   readonly #parts: SubscriptionsParts
   readonly #byKey = new Map<SubscriptionKey, Subscription>()
   readonly #keyOf = new Map<Subscription, SubscriptionKey>()
+  /** Those with packets that wait for others: few of many. */
+  readonly #waiting = new Set<Subscription>()
   readonly tags: Tags
 
   constructor(parts: SubscriptionsParts, wall: UnixMs) {
@@ -102,6 +104,7 @@ export class Subscriptions {
     const held = this.#heldOf(subscription)
     this.#byKey.delete(key)
     this.#keyOf.delete(subscription)
+    this.#waiting.delete(subscription)
     this.tags.remove(subscription)
     return held
   }
@@ -209,16 +212,18 @@ export class Subscriptions {
 
   deadline(): Deadline | undefined {
     let first: Deadline | undefined
-    for (const { order } of this.#byKey.values()) first = earlier(first, order.deadline())
+    for (const { order } of this.#waiting) first = earlier(first, order.deadline())
     return first
   }
 
   onDeadline(now: Instant): void {
-    for (const subscription of this.#byKey.values())
+    for (const subscription of [...this.#waiting])
       this.#deliver(subscription, subscription.order.onDeadline(now))
   }
 
   #deliver(subscription: Subscription, released: readonly Released<Arrival>[]): void {
+    if (subscription.order.waitingCount > 0) this.#waiting.add(subscription)
+    else this.#waiting.delete(subscription)
     const key = this.#keyOf.get(subscription)
     if (key === undefined) return
     for (const { packet: arrival, gap } of released) {
