@@ -7,6 +7,7 @@ import { distanceOf, pointOf } from './id-space.ts'
 import {
   ANSWERED_MAX,
   HEARERS_MAX,
+  HEARERS_OF_EVERYONE,
   type IntroducedSession,
   Introductions,
   TOLD_MAX,
@@ -57,22 +58,34 @@ test('when they are many it is told of those near it, and of some at random', ()
   assert.ok(!told.includes(newcomer.peer))
 })
 
-test('a newcomer is announced to everyone who is few, and to a few who are near when they are many', () => {
-  const sessions = crowd(300)
+test('a newcomer is announced to everyone when they are few, and once as long as it stays', () => {
+  const sessions = crowd(25)
   const introductions = new Introductions(new SeededRandom(1), () => sessions)
   const [newcomer] = sessions
   assert.ok(newcomer !== undefined)
   assert.ok(introductions.came(newcomer.peer))
   assert.ok(!introductions.came(newcomer.peer), 'once')
-  introductions.announce(false)
-  const hearers = sessions.filter(({ told }) => told.length > 0)
-  assert.equal(hearers.length, HEARERS_MAX)
-  const near = nearest(sessions, newcomer.peer, 16)
-  assert.equal(hearers.filter(({ peer }) => near.includes(peer)).length, HEARERS_MAX - 1)
+  introductions.announce(true)
+  assert.equal(hearers(sessions).length, 24)
   introductions.left(newcomer.peer)
   assert.ok(introductions.came(newcomer.peer), 'again when it came back')
-  introductions.announce(true)
-  assert.equal(sessions.filter(({ told }) => told.length > 0).length, 299)
+})
+
+test('when they are more some are drawn, and in a large network most of them near the newcomer', () => {
+  const sessions = crowd(300)
+  const [newcomer] = sessions
+  assert.ok(newcomer !== undefined)
+  const introductions = new Introductions(new SeededRandom(1), () => sessions)
+  introductions.came(newcomer.peer)
+  introductions.announce(false)
+  assert.equal(hearers(sessions).length, HEARERS_MAX)
+  const near = nearest(sessions, newcomer.peer, 16)
+  assert.equal(hearers(sessions).filter(({ peer }) => near.includes(peer)).length, HEARERS_MAX - 1)
+  const others = crowd(64)
+  const among = new Introductions(new SeededRandom(1), () => others)
+  among.came((others[0] as Listener).peer)
+  among.announce(true)
+  assert.equal(hearers(others).length, HEARERS_OF_EVERYONE)
 })
 
 test('who asks for a place is told of the nearest to it', () => {
@@ -88,6 +101,10 @@ test('who asks for a place is told of the nearest to it', () => {
       .slice(0, ANSWERED_MAX),
   )
 })
+
+function hearers(sessions: readonly Listener[]): Listener[] {
+  return sessions.filter(({ told }) => told.length > 0)
+}
 
 function isOther(than: Listener): (peer: PeerId) => boolean {
   return (peer) => peer !== than.peer

@@ -25,6 +25,8 @@ const TOLD_AT_RANDOM = 16
 const HEARERS_NEAR = 16
 const HEARERS_DRAWN = 4
 export const HEARERS_MAX = HEARERS_DRAWN + 1
+/** Where everyone tells, each hears from as many, which is enough to find relays among. Guess. */
+export const HEARERS_OF_EVERYONE = 24
 /** Guess: for one step towards a place, with some to spare. */
 export const ANSWERED_MAX = 16
 
@@ -67,14 +69,16 @@ export class Introductions {
     this.#unannounced.delete(peer)
   }
 
-  announce(toEveryone: boolean): void {
+  announce(isEveryone: boolean): void {
     const newcomers = [...this.#unannounced]
     this.#unannounced = new Set()
     const up = placed([...this.#sessions()].filter(({ state }) => state === 'up'))
     const news = new Map<IntroducedSession, PeerId[]>()
     for (const newcomer of newcomers) {
       const others = up.filter(({ session }) => session.peer !== newcomer)
-      const hearers = toEveryone ? others : this.#hearers(others, newcomer)
+      const hearers = isEveryone
+        ? this.#draw(others, HEARERS_OF_EVERYONE)
+        : this.#hearers(others, newcomer)
       for (const { session } of hearers) {
         const told = news.get(session)
         if (told === undefined) news.set(session, [newcomer])
@@ -101,6 +105,7 @@ export class Introductions {
   }
 
   #draw(from: Placed[], count: number): Placed[] {
+    if (from.length <= count) return from
     const drawn: Placed[] = []
     const bytes = this.#random.bytes(2 * count)
     for (let i = 0; i < count && from.length > 0; i++) {

@@ -37,7 +37,11 @@ test('two neighbours tell of made-up peers that are nearer than any: the real on
   const real = Array.from({ length: 8 }, (_, i) => near(0xffff0000 + i))
   host.hear(host.up(honest), 'peers', real)
   host.runTo(host.now + 100)
-  for (const peer of real) assert.ok(host.isDialing(peer))
+  for (let round = 0; round < 3; round++) {
+    for (const peer of real) if (host.isDialing(peer)) host.up(peer)
+    host.runTo(host.now + 100)
+  }
+  for (const peer of real) assert.ok(host.sessionOf(peer) !== undefined)
   assert.ok(host.dials.filter(({ peer }) => peer?.startsWith(SELF.slice(0, 8))).length < 30)
 })
 

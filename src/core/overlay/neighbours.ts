@@ -15,6 +15,7 @@ import { SOCKET_IPV4, SOCKET_IPV6 } from '../io.ts'
 import type { Route } from '../session/route.ts'
 import type { RelayRefusal } from '../wire/frames.ts'
 import { SessionLengths } from './churn.ts'
+import { DialPace } from './dial-pace.ts'
 import { Goals } from './goals.ts'
 import { HearsayDials } from './hearsay-dials.ts'
 import { Introductions } from './introductions.ts'
@@ -186,6 +187,7 @@ export class Neighbours {
     this.#goals.sessionUp(session)
     this.pathChanged(session, now, wall)
     this.#recount(now)
+    if (!this.#isEveryone) this.#chooseSoon(now)
     if (this.#live.size > EVERYONE_MAX) this.#setTimer('trim', now + TRIM_MS)
   }
 
@@ -361,10 +363,12 @@ export class Neighbours {
   #choose(now: Instant): void {
     this.#recount(now)
     this.#wanted = this.#isEveryone ? new Set(this.#known.values()) : this.#choice.wanted(now)
+    const pace = new DialPace(this.#isEveryone)
+    for (const known of this.#wanted) if (this.#host.isDialing(known.peer)) pace.take(known)
     for (const known of this.#wanted) {
       const { peer, dialAt, failures, waitUntil } = known
-      if (dialAt !== undefined || this.#host.isDialing(peer)) continue
-      if (this.#host.sessionOf(peer) !== undefined) continue
+      if (dialAt !== undefined || this.#host.sessionOf(peer) !== undefined) continue
+      if (this.#host.isDialing(peer) || (waitUntil <= now && !pace.take(known))) continue
       if (failures > 0) this.#retry(known, now, 'dial again')
       else this.#schedule(known, Math.max(now, waitUntil), 'wanted')
     }
