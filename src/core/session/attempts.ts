@@ -3,7 +3,6 @@ import type { Crypto, Random } from '../crypto.ts'
 import type { Deadline, Instant, PeerId } from '../io.ts'
 import { COOKIE_BYTES, encodeInitiateIk, encodeInitiateXx } from '../wire/datagram.ts'
 import { mac1 } from './cookie.ts'
-import { publicKeyOf } from './identity.ts'
 import type { NoiseHandshake } from './noise.ts'
 import { type Route, routeKey } from './route.ts'
 
@@ -15,6 +14,8 @@ export interface Attempt {
   readonly key: string
   /** Undefined: XX, towards whoever is at the one route. */
   readonly peer: PeerId | undefined
+  /** The X25519 form of its key. */
+  readonly remotePublic: Uint8Array | undefined
   readonly routes: Route[]
   readonly cookies: Map<string, Uint8Array>
   readonly noise: NoiseHandshake
@@ -72,7 +73,7 @@ export class Attempts {
   }
 
   begin(
-    facts: Pick<Attempt, 'key' | 'peer' | 'noise' | 'message' | 'cid'>,
+    facts: Pick<Attempt, 'key' | 'remotePublic' | 'peer' | 'noise' | 'message' | 'cid'>,
     routes: readonly Route[],
     now: Instant,
   ): void {
@@ -138,10 +139,10 @@ export class Attempts {
   }
 
   #firstMessage(attempt: Attempt, route: Route): Uint8Array {
-    const { peer, cid, message } = attempt
+    const { peer, remotePublic, cid, message } = attempt
     const cookie = attempt.cookies.get(routeKey(route)) ?? NO_COOKIE
-    if (peer === undefined) return encodeInitiateXx(cid, message, cookie)
-    const remotePublic = this.#crypto.agreementPublicKey(publicKeyOf(peer)) ?? NO_COOKIE
+    if (peer === undefined || remotePublic === undefined)
+      return encodeInitiateXx(cid, message, cookie)
     return encodeInitiateIk(
       cid,
       message,

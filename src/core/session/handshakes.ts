@@ -139,7 +139,8 @@ export class Handshakes {
       transport === undefined
         ? new Uint8Array(0)
         : encodeInitiatorHello(this.#identity.publicKey, this.#run, transport)
-    this.#attempts.begin({ key, peer, noise, message: noise.write(payload), cid }, routes, now)
+    const message = noise.write(payload)
+    this.#attempts.begin({ key, peer, remotePublic, noise, message, cid }, routes, now)
   }
 
   /** A datagram from outside any session, or a sealed one for a connection id we gave in an answer. */

@@ -137,8 +137,11 @@ export class Sessions {
     this.#drop(session, 'closed')
   }
 
+  /** Says good-bye to all: first to those whom a session that is about to end relays. */
   close(now: Instant): void {
-    for (const session of this.#table.all()) session.close(now)
+    const sessions = [...this.#table.all()]
+    for (const session of sessions) if (session.isRelayed) session.close(now)
+    for (const session of sessions) if (!session.isRelayed) session.close(now)
   }
 
   deadline(): Deadline | undefined {
