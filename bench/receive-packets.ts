@@ -95,6 +95,7 @@ function receiveAll(isMember: boolean): void {
     setGoals: () => {},
     isFellow: () => false,
     deliver: () => delivered++,
+    mayBeMail: () => {},
     held: () => {},
     progress: () => {},
     store: () => stored++,

@@ -299,6 +299,44 @@ test('who has left a subcluster gets no letter there, and finds it on joining ag
   assert.deepEqual(received(b), ['1'])
 })
 
+// Turns red when mailboxes are opened all at once, or never.
+test('mailboxes are opened one after the other, and at once for who gives what may be a letter', () => {
+  const mesh = new Mesh()
+  const b = mesh.peer(2)
+  b.join()
+  const others = Array.from({ length: 20 }, (_, i) => mesh.peer(10 + i))
+  for (const other of others) {
+    other.join()
+    mesh.connect(other, b)
+  }
+  mesh.settle()
+  const give = (number: number, wantsReceipt: boolean) => {
+    const identity = crypto.signingKeyPair(new Uint8Array(32).fill(10 + number))
+    const key = mailKey(crypto, identity, b.peerId, joinKey) ?? assert.fail('no key')
+    const createdS = Math.floor(mesh.wall / 1000)
+    const keys = new SubclusterKeys(crypto, key, CLUSTER_ID).at(createdS) ?? assert.fail('no keys')
+    const content = { event: 'x', lamport: 1, parents: [], payload: Uint8Array.of(0, 1) }
+    const draft = { ...content, createdS, lifeMinutes: 60, salt: mesh.random.bytes(12) }
+    const payload = encodePacketMessage(
+      sealPacket(crypto, keys, identity, draft).bytes,
+      HOP_LAST,
+      wantsReceipt,
+    )
+    const peer = others[number]?.peerId
+    const port = mesh.ports.find((each) => each.owner === b && each.peer === peer)
+    port?.receive({ kind: 'message', number: 0, payload })
+    return b.of('message').length
+  }
+  assert.equal(give(0, false), 0, 'not yet')
+  assert.equal(give(1, true), 1, 'its author may have given it')
+  for (let i = 2; i < 20; i++) assert.equal(give(i, false), 1)
+  mesh.pass(OPEN_AFTER_MS, [b])
+  const opened = b.of('message').length
+  assert.equal(opened > 1 && opened < 12, true, `${opened}`)
+  mesh.pass(100, [b])
+  assert.equal(b.of('message').length, 20, 'what came before is read then')
+})
+
 test('both ways at once: what two members write to each other while apart arrives on both sides', () => {
   for (let seed = 1; seed <= 10; seed++) {
     const { mesh, a, b, stranger, pass } = town(seed)

@@ -126,6 +126,7 @@ export class ReplicationBench {
           setGoals: () => {},
           isFellow: () => false,
           deliver: (delivered) => this.delivered.push(delivered),
+          mayBeMail: () => {},
           held: (_peer, shorts) => this.told.push(...shorts),
           progress: (progress) => this.progress.push(progress),
           store: (key, value) => {
