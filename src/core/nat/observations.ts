@@ -49,14 +49,17 @@ export class Observations {
     const { host, port } = address
     const isFromOutside = reporterHost !== undefined && classifyHost(reporterHost) === 'global'
     const family = host.includes(':') ? 6 : 4
-    this.#byReporter.set(`${family}${reporter}`, {
+    const key = `${family}${reporter}`
+    const before = this.#byReporter.get(key)
+    const observation: Observation = {
       reporter,
       reporterHost: reporterHost ?? reporter,
       isFromOutside,
       family,
       address: { host, port },
-    })
-    this.#conclusions = undefined
+    }
+    this.#byReporter.set(key, observation)
+    if (!this.#isAsConcluded(before, observation)) this.#conclusions = undefined
   }
 
   forget(reporter: PeerId): void {
@@ -90,6 +93,14 @@ export class Observations {
     return this.#concluded().outside
   }
 
+  /** Most reports repeat what was said; but of several ports of a host the last counts. */
+  #isAsConcluded(before: Observation | undefined, { reporterHost, address }: Observation): boolean {
+    if (before?.reporterHost !== reporterHost || keyOf(before.address) !== keyOf(address))
+      return false
+    const concluded = this.#conclusions?.hosts.find(({ host }) => host === address.host)
+    return concluded === undefined || concluded.port === address.port
+  }
+
   #delete(key: string): void {
     if (this.#byReporter.delete(key)) this.#conclusions = undefined
   }
@@ -115,7 +126,9 @@ export class Observations {
   }
 
   #of(family: 4 | 6): readonly Observation[] {
-    const all = [...this.#byReporter.values()].filter((observation) => observation.family === family)
+    const all = [...this.#byReporter.values()].filter(
+      (observation) => observation.family === family,
+    )
     const outside = all.filter((observation) => observation.isFromOutside)
     return outside.length > 0 ? outside : all
   }

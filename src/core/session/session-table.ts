@@ -7,6 +7,8 @@ export class SessionTable {
   readonly #byPeer = new Map<PeerId, Session>()
   readonly #byPrefix = new Map<string, Session>()
   readonly #byCid = new Map<number, Session>()
+  /** The connection ids of each, as they were last noted. */
+  readonly #cids = new Map<Session, readonly number[]>()
 
   get size(): number {
     return this.#byPeer.size
@@ -32,16 +34,22 @@ export class SessionTable {
   add(session: Session): void {
     this.#byPeer.set(session.peer, session)
     this.#byPrefix.set(prefixOf(session.peer), session)
+    this.#forgetCids(session)
     const { cids } = session
-    for (const [cid, owner] of this.#byCid) {
-      if (owner === session && !cids.includes(cid)) this.#byCid.delete(cid)
-    }
+    this.#cids.set(session, cids)
     for (const cid of cids) this.#byCid.set(cid, session)
   }
 
   remove(session: Session): void {
     this.#byPeer.delete(session.peer)
     this.#byPrefix.delete(prefixOf(session.peer))
-    for (const cid of session.cids) this.#byCid.delete(cid)
+    this.#forgetCids(session)
+  }
+
+  #forgetCids(session: Session): void {
+    for (const cid of this.#cids.get(session) ?? []) {
+      if (this.#byCid.get(cid) === session) this.#byCid.delete(cid)
+    }
+    this.#cids.delete(session)
   }
 }
