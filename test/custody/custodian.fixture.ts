@@ -109,9 +109,16 @@ export class Custodian extends Scheduled {
     this.rearm()
   }
 
-  receive(port: Port, payload: Uint8Array): void {
+  receive(port: Port, payloads: readonly Uint8Array[]): void {
+    if (this.replication === undefined) return
     const { now, wall } = this.#world
-    this.replication?.message(port, payload, { now, wall })
+    const at = { now, wall }
+    for (const payload of payloads) this.replication.message(port, payload, at)
+    this.rearm()
+  }
+
+  acked(acks: readonly (() => void)[]): void {
+    for (const onAcked of acks) onAcked()
     this.rearm()
   }
 
@@ -148,6 +155,11 @@ export class Custodian extends Scheduled {
   }
 }
 
+/** Messages under way in one direction; a black hole's transport acknowledges them like any other. */
+export interface SentTogether extends Scheduled {
+  add(payload: Uint8Array, onAcked: (() => void) | undefined): void
+}
+
 /** One side of a session that loses nothing and takes the same time for every message. */
 export class Port implements SessionPort {
   readonly owner: Custodian
@@ -160,6 +172,8 @@ export class Port implements SessionPort {
   /** Neither one of the nearest nor for lack of others: wanted by whoever began it. */
   readonly isFar: boolean
   isOpen = true
+  /** Sent last, and not arrived yet. */
+  batch: SentTogether | undefined
   other: Port | undefined
 
   constructor(

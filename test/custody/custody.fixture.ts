@@ -11,7 +11,7 @@ import { SeededRandom } from '../../src/core/seeded.fixture.ts'
 import { EventQueue, Scheduled } from '../../src/sim/event-queue.ts'
 import { percentile } from '../../src/sim/report.ts'
 import { CheapCrypto } from './cheap-crypto.fixture.ts'
-import { Custodian, Port, type Surroundings } from './custodian.fixture.ts'
+import { Custodian, Port, type SentTogether, type Surroundings } from './custodian.fixture.ts'
 
 /**
  * Do packets outlive those who keep them? Every peer has the real replication (store, spread,
@@ -95,6 +95,43 @@ class Action extends Scheduled {
   }
 }
 
+/** What one side of a session sent at one instant. */
+class Batch extends Scheduled implements SentTogether {
+  readonly #world: Surroundings
+  readonly #from: Port
+  readonly #to: Port
+  #payloads: Uint8Array[] = []
+  readonly #acks: (() => void)[] = []
+  #isArrived = false
+
+  constructor(world: Surroundings, from: Port, to: Port) {
+    super()
+    this.#world = world
+    this.#from = from
+    this.#to = to
+  }
+
+  add(payload: Uint8Array, onAcked: (() => void) | undefined): void {
+    this.#payloads.push(payload)
+    if (onAcked !== undefined) this.#acks.push(onAcked)
+  }
+
+  /** It arrives, then the acknowledgements do. */
+  override fire(): void {
+    const { owner, isOpen, latencyMs } = this.#from
+    if (this.#isArrived) {
+      if (isOpen && owner.isAlive) owner.acked(this.#acks)
+      return
+    }
+    this.#isArrived = true
+    if (this.#from.batch === this) this.#from.batch = undefined
+    if (!this.#to.isOpen || !this.#to.owner.isAlive) return
+    this.#to.owner.receive(this.#to, this.#payloads)
+    this.#payloads = []
+    if (this.#acks.length > 0) this.#world.schedule(this, this.#world.now + latencyMs)
+  }
+}
+
 interface Traffic {
   packetBytes: number
   reconcileBytes: number
@@ -160,7 +197,8 @@ class CustodyWorld implements Surroundings {
     for (let tag = 0; tag < tags; tag++)
       for (let i = 0; i < WRITERS_PER_TAG; i++) this.#planWriter(tag, i)
     const endMs = START_NOW + hours * HOUR_MS
-    for (let hour = Math.min(1, hours); hour <= hours; hour++) this.#after(hour * HOUR_MS, () => this.#endHour(hour))
+    for (let hour = Math.min(1, hours); hour <= hours; hour++)
+      this.#after(hour * HOUR_MS, () => this.#endHour(hour))
     for (;;) {
       const next = this.#queue.first
       if (next === undefined || next.atMs > endMs) break
@@ -188,15 +226,12 @@ class CustodyWorld implements Surroundings {
     this.#count(payload)
     const to = port.other
     if (to === undefined || !to.owner.isAlive) return
-    if (to.owner.isBlackHole) {
-      if (onAcked !== undefined) this.#after(port.rttMs, () => this.#acked(port, onAcked))
-      return
-    }
-    this.#after(port.latencyMs, () => {
-      if (!to.isOpen || !to.owner.isAlive) return
-      if (onAcked !== undefined) this.#after(port.latencyMs, () => this.#acked(port, onAcked))
-      to.owner.receive(to, payload)
-    })
+    const sent = port.batch
+    if (sent === undefined || sent.atMs !== this.now + port.latencyMs) {
+      port.batch = new Batch(this, port, to)
+      port.batch.add(payload, onAcked)
+      this.schedule(port.batch, this.now + port.latencyMs)
+    } else sent.add(payload, onAcked)
   }
 
   kept(peer: Custodian, name: string): void {
@@ -236,11 +271,6 @@ class CustodyWorld implements Surroundings {
     this.#copies[number] = copies
     if (copies > 0) return
     this.#lost.set(number, { tag: this.#tagOf[number] ?? 0, atMs: this.now - START_NOW })
-  }
-
-  #acked(port: Port, onAcked: () => void): void {
-    if (!port.isOpen || !port.owner.isAlive) return
-    onAcked()
   }
 
   #count(payload: Uint8Array): void {
@@ -353,11 +383,10 @@ class CustodyWorld implements Surroundings {
 
   /** Lets go of sessions that neither side wants any more. */
   #letGo(peer: Custodian): void {
-    const near = new Set(this.#nearest(peer).map(({ peerId }) => peerId))
     for (const port of [...peer.ports.values()]) {
       const { other } = port
-      if (port.isFar || near.has(port.peer) || other === undefined) continue
-      if (!other.owner.isAlive || this.#nearest(other.owner).includes(peer)) continue
+      if (port.isFar || other === undefined || !other.owner.isAlive) continue
+      if (isLeaf(peer, port.peer) || isLeaf(other.owner, peer.peerId)) continue
       port.isOpen = false
       other.isOpen = false
       peer.gone(port, false)
@@ -424,4 +453,9 @@ class CustodyWorld implements Surroundings {
     for (let i = 0; i < count; i++)
       this.#after(WRITER_READY_MS + this.#between(0, WRITING_MS), publish)
   }
+}
+
+/** Whether somebody is among the nearest that a peer has a session with. */
+function isLeaf(of: Custodian, id: Custodian['peerId']): boolean {
+  return of.live.nearest.slice(0, LEAF_PEERS).some(({ peer }) => peer === id)
 }
