@@ -32,12 +32,22 @@ test(
         cells.push({ standing, arriving, tries })
       }
     t.diagnostic(`\n${matrixReport(cells)}`)
+    const searched = cells.filter(isBirthday).flatMap(({ tries }) => tries)
+    const found = searched.filter(({ directMs }) => directMs !== undefined).length
+    t.diagnostic(`searches that found a direct path within 8 s: ${found} of ${searched.length}`)
     assert.deepEqual(cells.flatMap(faults), [])
+    assert.ok(found >= 0.98 * searched.length, `${found} of ${searched.length} searches`)
   },
 )
 
 function isRelayed(a: string, b: string): boolean {
   return isHard(a) && isHard(b)
+}
+
+/** One side's port is found by chance. */
+function isBirthday({ standing, arriving }: Pick<Cell, 'standing' | 'arriving'>): boolean {
+  const kinds = [standing, arriving]
+  return kinds.some(isHard) && kinds.some((kind) => kind === 'apdf' || kind === 'cgn')
 }
 
 /** What misses the goals of issue and design. */
@@ -58,10 +68,11 @@ function faults({ standing, arriving, tries }: Cell): string[] {
     must(percentile(answered, 50) < 300, `relayed after ${percentile(answered, 50)} ms`)
     return found
   }
-  const isBirthday = (isHard(standing) || isHard(arriving)) && is('apdf', 'cgn')
-  const least = isBirthday ? 0.98 * tries.length : tries.length
+  // Ten tries of a cell do not tell 98 % from 90: that is asked of all searches together.
+  const isSearch = isBirthday({ standing, arriving })
+  const least = isSearch ? 0.9 * tries.length : tries.length
   must(direct.length >= least, `${direct.length} of ${tries.length} direct`)
-  if (isBirthday) must(medianMs <= 1_500, `direct after ${medianMs} ms (median)`)
+  if (isSearch) must(medianMs <= 1_500, `direct after ${medianMs} ms (median)`)
   else if (is('open')) must(medianMs <= 100, `direct after ${medianMs} ms (median)`)
   else if (!isHard(standing) && !isHard(arriving))
     must(medianMs <= 200, `direct after ${medianMs} ms (median)`)
