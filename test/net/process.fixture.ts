@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import type { TestContext } from 'node:test'
 
 /** How long a line may take: far above what it takes, so that only what never comes fails. */
-const PATIENCE_MS = 25_000
+const PATIENCE_MS = 60_000
 
 /** A line of JSON with a `type`: the test that asked for it checks the rest. */
 // biome-ignore lint/suspicious/noExplicitAny: see above.
