@@ -81,9 +81,10 @@ export class Crowd {
     return peer
   }
 
-  /** Gone without a word. */
-  drop(peer: SimPeer): void {
-    peer.host.crash()
+  /** Gone, with a good-bye or without a word. */
+  drop(peer: SimPeer, isPolite: boolean): void {
+    if (isPolite) peer.host.stop()
+    else peer.host.crash()
     this.peers.splice(this.peers.indexOf(peer), 1)
     this.members.delete(peer)
   }
@@ -149,4 +150,129 @@ export function counterOf(peer: SimPeer, counter: string): number {
 /** True for `share` of all numbers, evenly. */
 function spread(i: number, share: number): boolean {
   return Math.floor((i + 1) * share) > Math.floor(i * share)
+}
+
+/** v6 in the same three scenes: what its guide claims, and what research (gossip.md §1, §4) measured of it. */
+const V6 = {
+  reach: '94 to 99 % reached, 2.5 s on average',
+  churn: '50 % hold it (claimed)',
+  partition: 'a sync brings 1,023 of 6,604 packets',
+}
+
+export interface Scene {
+  readonly rows: readonly (readonly (string | number)[])[]
+  readonly faults: readonly string[]
+}
+
+export const SCENE_HEADING = ['scene', 'what', 'goal', 'measured', 'v6']
+
+/** Members publish in turn; who gets it, and how soon. */
+export function reach(crowd: Crowd, packets: number, name = 'publish'): Scene {
+  const texts = publishInTurn(crowd, packets)
+  crowd.net.run(5_000)
+  const missing = crowd.missing([...texts.keys()], texts)
+  const deliveries = packets * (crowd.members.size - 1)
+  const duplicates = crowd.sum('packetsDuplicate') / (packets * (crowd.peers.length - 1))
+  const p99 = crowd.latency(99)
+  const faults: string[] = []
+  if (missing > 0) faults.push(`${name}: ${missing} of ${deliveries} deliveries missing`)
+  if (p99 > 1_000) faults.push(`${name}: p99 ${p99} ms`)
+  const reached = `${(100 * (1 - missing / deliveries)).toFixed(2)} %`
+  return {
+    faults,
+    rows: [
+      [name, 'subscribers reached', '100 %', reached, V6.reach],
+      [
+        '',
+        'p50, p99, max ms',
+        'p99 ≤ 1000',
+        `${crowd.latency(50)}, ${p99}, ${crowd.latency(100)}`,
+        '',
+      ],
+      ['', 'duplicates a peer', '', duplicates.toFixed(3), '2 to 4'],
+    ],
+  }
+}
+
+/**
+ * Every peer is replaced ten times in a minute, a quarter of them without a word, for so many seconds.
+ */
+export function churn(crowd: Crowd, packets: number, newcomer: () => number, seconds = 60): Scene {
+  const texts = publishInTurn(crowd, packets)
+  crowd.net.run(3_000)
+  const { size } = crowd.options
+  const stepMs = 60_000 / (10 * size)
+  const shares: number[] = []
+  for (let i = 0; i < (10 * size * seconds) / 60; i++) {
+    const leaver = crowd.peers[newcomer() % crowd.peers.length]
+    if (leaver !== undefined) crowd.drop(leaver, i % 4 !== 0)
+    crowd.add()
+    crowd.net.run(stepMs)
+    if (i % (size >> 2) === 0) shares.push(crowd.heldShare(packets))
+  }
+  const last = addReader(crowd)
+  crowd.net.run(5_000)
+  const read = new Set(last.seen('packet').map(({ value }) => textOf(value)))
+  const lost = [...texts.keys()].filter((text) => !read.has(text)).length
+  const least = Math.min(...shares)
+  const mean = shares.reduce((sum, each) => sum + each, 0) / shares.length
+  const faults: string[] = []
+  if (mean < 0.95) faults.push(`churn: ${(100 * mean).toFixed(1)} % hold it`)
+  if (lost > 0) faults.push(`churn: ${lost} of ${packets} packets are lost`)
+  const held = `${(100 * mean).toFixed(1)} % (least ${(100 * least).toFixed(1)} %)`
+  return {
+    faults,
+    rows: [
+      [`1000 % churn a minute, ${seconds} s`, 'of those present hold it', '≥ 95 %', held, V6.churn],
+      ['', 'packets lost', '0', `${lost} of ${packets}`, ''],
+    ],
+  }
+}
+
+/** Two halves that cannot hear each other for ten minutes, and publish. */
+export function partition(crowd: Crowd, packets: number): Scene {
+  const { net, peers } = crowd
+  const middle = peers.length >> 1
+  const [left, right] = [peers.slice(0, middle), peers.slice(middle)]
+  const heal = net.partition(
+    left.map(({ host }) => host),
+    right.map(({ host }) => host),
+  )
+  net.run(300_000)
+  const texts = publishInTurn(crowd, packets, 'apart')
+  net.run(300_000)
+  const apart = crowd.missing([...texts.keys()], texts)
+  heal()
+  const healedAt = net.nowMs
+  const isWhole = () => crowd.missing([...texts.keys()], texts) === 0
+  while (!isWhole() && net.nowMs - healedAt < 60_000) net.run(100)
+  const afterMs = net.nowMs - healedAt
+  const faults: string[] = []
+  if (apart === 0) faults.push('partition: nothing was missing while it lasted')
+  if (!isWhole() || afterMs > 10_000) faults.push(`partition: not whole after ${afterMs} ms`)
+  const whole = isWhole() ? `${afterMs} ms` : `${crowd.missing([...texts.keys()], texts)} missing`
+  return {
+    faults,
+    rows: [['50/50 for 10 min', 'everyone has everything after', '≤ 10 s', whole, V6.partition]],
+  }
+}
+
+function publishInTurn(crowd: Crowd, packets: number, name = 'packet'): Map<string, PeerId> {
+  const members = [...crowd.members]
+  const texts = new Map<string, PeerId>()
+  for (let i = 0; i < packets; i++) {
+    const member = members[(i * 7) % members.length]
+    if (member === undefined) continue
+    const text = `${name} ${i}`
+    texts.set(text, member.peerId)
+    crowd.publish(member, text)
+    crowd.net.run(100)
+  }
+  return texts
+}
+
+/** A member that comes last: it reads what the others kept. */
+function addReader(crowd: Crowd): SimPeer {
+  const open = crowd.peers.filter(({ host }) => host.isPublic).slice(0, 3)
+  return addMember(crowd.net, { bootstrap: open })
 }
