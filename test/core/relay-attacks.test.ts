@@ -291,7 +291,8 @@ function conversation(): { lab: Lab; a: LabPeer; b: LabPeer } {
   const lab = new Lab()
   const a = lab.add()
   const b = lab.add()
-  for (const peer of [a, b]) peer.command({ type: 'join', subcluster: 1, sharedKey: SHARED_KEY, order: 'causal' })
+  for (const peer of [a, b])
+    peer.command({ type: 'join', subcluster: 1, sharedKey: SHARED_KEY, order: 'causal' })
   lab.run(2_000)
   for (let i = 0; i < 20; i++) {
     say(b, a, i)

@@ -111,7 +111,12 @@ test('a peer that was killed and started again meets the others from what it rem
     net.run(1_000)
     const before = victim.seen('member').length
     victim.host.restart()
-    victim.command({ type: 'join', subcluster: 1, sharedKey: new Uint8Array(32).fill(9), order: 'causal' })
+    victim.command({
+      type: 'join',
+      subcluster: 1,
+      sharedKey: new Uint8Array(32).fill(9),
+      order: 'causal',
+    })
     const isBack = () =>
       victim
         .seen('member')
