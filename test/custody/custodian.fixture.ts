@@ -168,7 +168,8 @@ export class Port implements SessionPort {
   readonly isInitiator: boolean
   readonly path: PathKind = 'direct'
   readonly latencyMs: number
-  readonly isDormant = false
+  /** Nobody begins to compare with who is dormant. */
+  readonly isDormant: boolean
   /** Neither one of the nearest nor for lack of others: wanted by whoever began it. */
   readonly isFar: boolean
   isOpen = true
@@ -183,6 +184,7 @@ export class Port implements SessionPort {
       readonly binding: Uint8Array
       readonly latencyMs: number
       readonly isFar: boolean
+      readonly isDormant: boolean
     },
     isInitiator: boolean,
   ) {
@@ -191,6 +193,7 @@ export class Port implements SessionPort {
     this.binding = session.binding
     this.latencyMs = session.latencyMs
     this.isFar = session.isFar
+    this.isDormant = session.isDormant
     this.isInitiator = isInitiator
   }
 

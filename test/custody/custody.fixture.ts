@@ -407,7 +407,8 @@ class CustodyWorld implements Surroundings {
       from.pending.delete(to.peerId)
       to.pending.delete(from.peerId)
       if (!from.isAlive || !to.isAlive) return
-      const session = { binding: this.#random.bytes(32), latencyMs, isFar }
+      const binding = this.#random.bytes(32)
+      const session = { binding, latencyMs, isFar, isDormant: this.#options.isRepairOff }
       const port = new Port(from, to.peerId, session, true)
       const other = new Port(to, from.peerId, session, false)
       port.other = other

@@ -4,7 +4,7 @@ import { type CustodyOptions, simulateCustody } from './custody.fixture.ts'
 
 /** Six generations of keepers. A day of more peers: day.long.ts. */
 const HOURS: CustodyOptions = {
-  peers: 80,
+  peers: 72,
   hours: 1,
   meanStayMs: 600_000,
   blackHoleShare: 0.3,
