@@ -20,6 +20,8 @@ export const LEAF_PEERS = 20
 export const BUCKET_PEERS = 2
 /** Guess: what is spread to so many random peers by everyone reaches everyone. */
 export const RANDOM_PEERS = 8
+/** As many come from others who drew us. */
+const RANDOM_DIALLED = 4
 /** Guess: for a goal, so that it is reached although one of them leaves. */
 export const GOAL_PEERS = 3
 /** With fewer sessions, those that let us go are dialled all the same. */
@@ -131,9 +133,9 @@ export class NeighbourChoice {
         if (this.#pick(draw, first, end, now)) far++
       }
     }
-    const missing = buckets + 1 + RANDOM_PEERS - far
+    const missing = buckets + 1 + RANDOM_DIALLED - far
     for (const draw of this.#draws(DRAWS * Math.max(0, missing))) {
-      if (far > buckets + RANDOM_PEERS) break
+      if (far > buckets + RANDOM_DIALLED) break
       if (this.#pick(draw, from, nearest.length, now)) far++
     }
     for (const known of this.#picked) wanted.add(known)
