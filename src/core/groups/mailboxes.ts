@@ -132,7 +132,8 @@ export class Mailboxes {
     const keys = this.#joined.get(subcluster)?.keys
     const secret = keys && mailKey(crypto, identity, peer, keys.joinKey)
     if (secret === undefined) return false
-    replication.subscribe(key, new SubclusterKeys(crypto, secret, clusterId), 'causal', at)
+    const mailKeys = new SubclusterKeys(crypto, secret, clusterId)
+    replication.subscribe(key, mailKeys, 'causal', at, true)
     return true
   }
 
@@ -147,6 +148,7 @@ export class Mailboxes {
 
   #close(mailbox: Mailbox): void {
     const key = mailboxKey(mailbox)
+    this.#old.delete(key)
     if (!this.#unopened.delete(key)) this.#config.replication.unsubscribe(key)
   }
 

@@ -127,7 +127,8 @@ export class Replication {
       knowsShort: (short: string) =>
         store.byShort(short) !== undefined || store.isShortSpent(short),
       isFellow: (peer: PeerId, tag: string) => this.#isFellow(peer, tag),
-      followed: () => this.#subscriptions.tags.followed(),
+      followedOpenly: () => this.#subscriptions.tags.followedOpenly(),
+      followedPrivately: () => this.#subscriptions.tags.followedPrivately(),
       requestSync: () => host.requestSync(),
     }
     this.#spread = new Spread({ random, host: spreadHost }, now)
@@ -169,8 +170,15 @@ export class Replication {
     }
   }
 
-  subscribe(key: SubscriptionKey, keys: EpochSource, order: DeliveryOrder, at: Moment): void {
-    this.#subscriptions.add(key, keys, order)
+  /** `isPrivate`: nobody but its custodians is told that we follow it. */
+  subscribe(
+    key: SubscriptionKey,
+    keys: EpochSource,
+    order: DeliveryOrder,
+    at: Moment,
+    isPrivate = false,
+  ): void {
+    this.#subscriptions.add(key, keys, order, isPrivate)
     if (this.#untilLoaded === undefined) this.#subscriptions.adopt(key, at)
     this.#interestChanged()
   }

@@ -88,12 +88,12 @@ export class Subscriptions {
     return subscription && this.#keyOf.get(subscription)
   }
 
-  add(key: SubscriptionKey, keys: EpochSource, order: DeliveryOrder): void {
+  add(key: SubscriptionKey, keys: EpochSource, order: DeliveryOrder, isPrivate: boolean): void {
     assert(!this.#byKey.has(key), 'one subscribes once')
     const subscription = new Subscription(this.#parts.crypto, keys, order)
     this.#byKey.set(key, subscription)
     this.#keyOf.set(subscription, key)
-    this.tags.add(subscription)
+    this.tags.add(subscription, isPrivate)
     for (const tag of this.tags.liveOf(subscription)) this.#parts.store.forgetSpent(tag)
   }
 

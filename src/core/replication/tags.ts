@@ -13,6 +13,8 @@ const DAYS_AHEAD = 1
 
 export class Tags {
   readonly #subscriptions = new Set<Subscription>()
+  /** Those whose tags tell who writes to whom. */
+  readonly #private = new Set<Subscription>()
   readonly #byTag = new Map<string, Subscription>()
   #day: number
 
@@ -20,14 +22,17 @@ export class Tags {
     this.#day = dayOf(wall)
   }
 
-  add(subscription: Subscription): void {
+  /** `isPrivate`: who follows its tags is nobody's business but that of those who keep its packets. */
+  add(subscription: Subscription, isPrivate = false): void {
     this.#subscriptions.add(subscription)
+    if (isPrivate) this.#private.add(subscription)
     for (const tag of this.ofDays(subscription, -DAYS_BACK, DAYS_AHEAD))
       this.#byTag.set(tag, subscription)
   }
 
   remove(subscription: Subscription): void {
     this.#subscriptions.delete(subscription)
+    this.#private.delete(subscription)
     for (const [tag, other] of [...this.#byTag]) if (other === subscription) this.#byTag.delete(tag)
   }
 
@@ -77,12 +82,25 @@ export class Tags {
 
   /** What we follow, the days that matter most first. */
   followed(): string[] {
+    return this.#live([...this.#subscriptions])
+  }
+
+  /** The same, but for what is private, or only that. */
+  followedOpenly(): string[] {
+    return this.#live([...this.#subscriptions].filter((each) => !this.#private.has(each)))
+  }
+
+  followedPrivately(): string[] {
+    return this.#live([...this.#private])
+  }
+
+  #live(subscriptions: readonly Subscription[]): string[] {
     const days = [
       [-1, 1],
       [-DAYS_BACK, -2],
     ] as const
     return days.flatMap(([first, last]) =>
-      [...this.#subscriptions].flatMap((each) => this.ofDays(each, first, last)),
+      subscriptions.flatMap((each) => this.ofDays(each, first, last)),
     )
   }
 }

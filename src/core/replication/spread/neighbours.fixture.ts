@@ -106,6 +106,7 @@ export class SpreadBench {
   readonly custodians = new Set<PeerId>()
   readonly nearer: PeerId[] = []
   followed: readonly string[] = []
+  secret: readonly string[] = []
   networkSize = 8
   isSmall = true
   isOurs = true
@@ -137,7 +138,8 @@ export class SpreadBench {
           heldByShort: short,
           knowsShort: (digits) => short(digits) !== undefined,
           isFellow: (peer) => this.fellows.has(peer),
-          followed: () => this.followed,
+          followedOpenly: () => this.followed,
+          followedPrivately: () => this.secret,
           requestSync: () => this.syncs++,
         },
       },

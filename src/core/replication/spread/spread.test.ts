@@ -233,6 +233,20 @@ test('neighbours are told what we follow, or that we keep everything, and again 
   assert.equal(neighbour.interests.length, 2, 'only when it changes')
 })
 
+test('who follows a mailbox is told to its custodians alone', () => {
+  const bench = new SpreadBench()
+  bench.isSmall = false
+  const [open, secret] = ['ab'.repeat(32), 'cd'.repeat(32)]
+  bench.followed = [open]
+  const [neighbour, custodian] = [bench.neighbour(), bench.neighbour()]
+  bench.custodians.add(custodian.peer)
+  bench.secret = [secret]
+  bench.spread.interestChanged()
+  const toldTo = ({ interests }: typeof neighbour) => interests.at(-1)?.tags
+  assert.deepEqual(toldTo(neighbour), [open.slice(0, 32)])
+  assert.deepEqual(toldTo(custodian), [open.slice(0, 32), secret.slice(0, 32)])
+})
+
 test('a WANT is answered with the packet, which goes no further by pushing, or a LACK', () => {
   const bench = wide(2)
   const [asker] = bench.neighbours

@@ -74,7 +74,9 @@ export interface SpreadHost {
   /** Whether we and this remote know each other as members of what has this tag. */
   isFellow(peer: PeerId, tag: string): boolean
   /** What neighbours are told that we follow: tags in hex. */
-  followed(): readonly string[]
+  followedOpenly(): readonly string[]
+  /** What only those are told who keep it. */
+  followedPrivately(): readonly string[]
   requestSync(): void
 }
 
@@ -414,16 +416,21 @@ export class Spread {
   }
 
   #tellInterest(link: Link): void {
-    const { isSmall } = this.#host.placement()
-    const tags = isSmall ? [] : this.#host.followed().slice(0, INTEREST_TAGS_MAX)
-    const prefixes = tags.map((tag) => tag.slice(0, TAG_DIGITS))
+    const placement = this.#host.placement()
+    const { isSmall } = placement
+    const secret = this.#host
+      .followedPrivately()
+      .filter((tag) => placement.isCustodian(link.peer, this.#host.location(tag)))
+    const tags = isSmall ? [] : [...this.#host.followedOpenly(), ...secret]
+    const prefixes = tags.slice(0, INTEREST_TAGS_MAX).map((tag) => tag.slice(0, TAG_DIGITS))
     link.sendMessage(encodeInterest(isSmall, this.#links.size, prefixes))
   }
 
   #interestKey(): string {
     const { isSmall } = this.#host.placement()
     const isFew = this.#links.size < FEW_LINKS
-    return isSmall ? `everything ${isFew}` : this.#host.followed().join() + isFew
+    if (isSmall) return `everything ${isFew}`
+    return [...this.#host.followedOpenly(), ...this.#host.followedPrivately(), isFew].join()
   }
 }
 
