@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Link, SimPeer } from '../../src/sim/index.ts'
+import { percentile, table } from '../../src/sim/report.ts'
+import { CLUSTER_ID, publish, SHARED_KEY, SUBCLUSTER, textOf, world } from './subcluster.fixture.ts'
+
+/** A subcluster of everyone in a network of a thousand, over paths of 10 to 100 ms. */
+const PEERS = Number(process.env['LATICA_PEERS'] ?? 1_000)
+const PACKETS = Number(process.env['LATICA_TRIES'] ?? 10)
+const BOOTSTRAPS = 4
+const JOIN_MS = 20_000
+const SETTLE_MS = 30_000
+/** Sets are compared 5 s after something came at the earliest, but for a few by the clock. */
+const WATCH_MS = 4_500
+const REST_MS = 20_000
+
+interface Spread {
+  readonly reached: number
+  readonly wanted: number
+  readonly latenciesMs: readonly number[]
+  readonly duplicates: number
+}
+
+test(`${PEERS} members hear what one of them publishes`, (t) => {
+  const net = world({ seed: 'spread' })
+  const chance = net.random.fork('spread')
+  const lines: Link[] = []
+  const peers: SimPeer[] = []
+  for (let i = 0; i < PEERS; i++) {
+    const link = net.addLink({ latencyMs: 5 + 45 * chance.fraction() })
+    const bootstrap = peers.slice(0, BOOTSTRAPS).map(({ host }) => host)
+    const peer = net.addPeer({ clusterId: CLUSTER_ID, bootstrap, link })
+    const join = { type: 'join', subcluster: SUBCLUSTER, sharedKey: SHARED_KEY } as const
+    peer.command({ ...join, order: 'causal' })
+    lines.push(link)
+    peers.push(peer)
+    net.run(JOIN_MS / PEERS)
+  }
+  net.run(SETTLE_MS)
+  const spread = (name: string): Spread => {
+    const before = duplicatesOf(peers)
+    const latenciesMs: number[] = []
+    let wanted = 0
+    for (let i = 0; i < PACKETS; i++) {
+      const alive = peers.filter(({ host }) => host.isRunning)
+      const author = alive[chance.below(alive.length)]
+      assert.ok(author)
+      const text = `${name} ${i}`
+      const seen = alive.map((peer) => peer.events.length)
+      const at = net.nowMs
+      publish(author, i, text)
+      const heard = new Map<SimPeer, number>()
+      while (net.nowMs < at + WATCH_MS && heard.size < alive.length - 1) {
+        net.run(5)
+        for (const [k, peer] of alive.entries()) {
+          if (heard.has(peer) || peer === author) continue
+          const isHere = peer.events
+            .slice(seen[k])
+            .some((event) => event.type === 'packet' && textOf(event.value) === text)
+          if (isHere) heard.set(peer, net.nowMs - at)
+        }
+      }
+      wanted += alive.length - 1
+      latenciesMs.push(...heard.values())
+      net.run(REST_MS)
+    }
+    const duplicates = (duplicatesOf(peers) - before) / wanted
+    return { reached: latenciesMs.length, wanted, latenciesMs, duplicates }
+  }
+  const scenes: [string, Spread, number][] = []
+  for (const line of lines) line.change({ lossRate: 0.01005 })
+  scenes.push(['2 % loss', spread('two'), 1])
+  for (const line of lines) line.change({ lossRate: 0.0513 })
+  scenes.push(['10 % loss', spread('ten'), 0.999])
+  for (const line of lines) line.change({ lossRate: 0.01005 })
+  for (const peer of peers.filter((_, i) => i % 2 === 1)) peer.host.crash()
+  scenes.push(['half of them dead', spread('dead'), 0.995])
+  const ms = (spread: Spread, percent: number) =>
+    Math.round(percentile(spread.latenciesMs, percent))
+  const rows = scenes.map(([name, spread, goal]) => [
+    name,
+    `${(100 * (spread.reached / spread.wanted)).toFixed(2)} %`,
+    `${100 * goal} %`,
+    ms(spread, 50),
+    ms(spread, 99),
+    ms(spread, 100),
+    spread.duplicates.toFixed(3),
+  ])
+  const heading = ['scene', 'reached', 'goal', 'p50 ms', 'p99', 'max', 'duplicates a delivery']
+  t.diagnostic(`\n${table(heading, rows)}`)
+  const [first] = scenes
+  for (const [name, { reached, wanted }, goal] of scenes)
+    assert.ok(reached >= goal * wanted, `${name}: ${reached} of ${wanted}`)
+  assert.ok(first !== undefined && ms(first[1], 99) <= 450 && first[1].duplicates <= 0.25)
+})
+
+function duplicatesOf(peers: readonly SimPeer[]): number {
+  let sum = 0
+  for (const peer of peers)
+    if (peer.host.isRunning) sum += peer.snapshot().counters['packetsDuplicate'] ?? 0
+  return sum
+}
