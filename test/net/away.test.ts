@@ -10,7 +10,7 @@ import { Workspace } from './workspace.fixture.ts'
  * Real processes over loopback: Alice writes and leaves, Bob comes when she is gone, and only Carol was
  * there in between, of another app and without the secret.
  */
-const LIMIT = { timeout: 120_000 }
+const LIMIT = { timeout: 240_000 }
 const SECRET = 'the secret of Alice and Bob'
 /** Stands in every text. */
 const PLAIN = 'nobody-but-Bob-reads-this'
