@@ -215,6 +215,7 @@ export class Replication {
     at: Moment,
     onHeld: (packet: PacketInfo | undefined) => void,
   ): void {
+    this.#subscriptions.tags.refresh(at.wall)
     const subscription = this.#subscriptions.get(key)
     const createdS = Math.floor(at.wall / 1000)
     const keys = subscription?.keys.at(createdS)
@@ -288,6 +289,8 @@ export class Replication {
   /** `payload` is handed over. */
   message(port: SessionPort, payload: Uint8Array, at: Moment): void {
     this.#wall = at.wall
+    // A clock that was set right is on another day.
+    this.#subscriptions.tags.refresh(at.wall)
     const { reject } = this.#config.host
     const kind = payload[0] ?? 0
     if (isReconcileMessage(payload)) {
