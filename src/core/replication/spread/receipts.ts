@@ -72,6 +72,12 @@ export class Receipts {
     return this.#publishers.has(short)
   }
 
+  /** Whether too few others hold it yet. */
+  isLacking(short: string): boolean {
+    const publisher = this.#publishers.get(short)
+    return publisher !== undefined && publisher.holders.size < publisher.copies
+  }
+
   /** `peer` gave it and wants to hear when it is on disk; at once when it is whole. */
   asked(short: string, peer: PeerId, isWhole: boolean): void {
     if (isWhole) {

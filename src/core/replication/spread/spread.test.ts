@@ -213,6 +213,36 @@ test('in a large network a packet goes to who follows it, who keeps it, and towa
   assert.equal(custodian.packets.length, 2)
 })
 
+test('in a large network a publisher gives its packet to more, nearest its place first, until enough hold it', () => {
+  const bench = new SpreadBench()
+  bench.isSmall = false
+  bench.isOurs = false
+  bench.networkSize = 1024
+  const silent = bench.neighbour()
+  const others = Array.from({ length: 20 }, () => bench.neighbour())
+  bench.custodians.add(silent.peer)
+  const held = bench.hold(1, '0'.repeat(64))
+  bench.spread.publish(held, bench.now, () => {})
+  bench.pass(499)
+  assert.deepEqual(bench.who(isPushedTo), [silent])
+  bench.pass(1)
+  assert.deepEqual(bench.who(isPushedTo), [silent, ...others.slice(0, 6)])
+  bench.says(others[0] ?? silent, KIND_HELD, shortName(held))
+  bench.pass(1_000)
+  const [custodian] = others
+  assert.ok(custodian)
+  assert.deepEqual(
+    bench.who(isPushedTo),
+    [silent, ...others.slice(0, 6)],
+    'its one taker was enough',
+  )
+  bench.isSmall = true
+  bench.spread.publish(bench.hold(2), bench.now, () => {})
+  const before = bench.who(({ packets }) => packets.length > 0).length
+  bench.pass(1_000)
+  assert.equal(bench.who(({ packets }) => packets.length > 0).length, before, 'not in a small one')
+})
+
 test('neighbours are told what we follow, or that we keep everything, and again when it changes', () => {
   const bench = new SpreadBench()
   const tags = Array.from({ length: INTEREST_TAGS_MAX + 5 }, (_, i) =>

@@ -1,7 +1,9 @@
+import { TimerQueue } from '../../collections/timer-queue.ts'
 import type { Random } from '../../crypto.ts'
 import { earlier } from '../../deadlines.ts'
 import type { Deadline, Instant, PeerId } from '../../io.ts'
 import { FairBudget } from '../../overlay/fair-budget.ts'
+import { distanceOf, pointOf } from '../../overlay/id-space.ts'
 import type { Placement } from '../../overlay/placement.ts'
 import type { SessionPort } from '../../session/port.ts'
 import type { HeldPacket } from '../cache/packet-store.ts'
@@ -43,6 +45,12 @@ const LAST_PUSHES = 2
 const FLUSH_MS = 5
 /** Of those that are nearer to a place that is not ours. */
 const NEARER = 3
+/**
+ * In a large network a publisher knows few of those who keep its packet, and these may be gone or keep
+ * nothing. While too few say that they hold it, so many further neighbours get it, so often. Guess.
+ */
+const WIDER_MS = 500
+const WIDER_BY = 6
 /** A remote that sends what is not authentic is not listened to for this long. Guess. */
 export const SHUN_MS = 600_000
 const FAULTS_MAX = 3
@@ -94,6 +102,8 @@ export class Spread {
     packetsWanted: 0,
     packetsDuplicate: 0,
   }
+  /** Packets of ours that go to more neighbours unless they are held by then. */
+  readonly #widening = new TimerQueue<string>()
   #flushAt: Instant | undefined
   /** When there was a neighbour last. */
   #aloneSince: Instant
@@ -171,6 +181,24 @@ export class Spread {
     this.receipts.published(shortOf(held), chosen.length, until, onHeld)
     for (const link of chosen) this.#push(link, held, hop, true)
     this.#pump(chosen)
+    if (!this.#host.placement().isSmall)
+      this.#widening.set(held.name, now + WIDER_MS, 'give to more')
+  }
+
+  #widen(name: string, now: Instant): void {
+    const held = this.#host.held(name)
+    if (held === undefined || !this.receipts.isLacking(shortOf(held))) return
+    const place = pointOf(this.#host.location(held.tag))
+    const further = this.links()
+      .filter((link) => !link.known.has(shortOf(held)))
+      .map((link) => ({ link, distance: distanceOf(pointOf(link.peer), place) }))
+      .sort((a, b) => a.distance - b.distance)
+      .slice(0, WIDER_BY)
+      .map(({ link }) => link)
+    if (further.length === 0) return
+    for (const link of further) this.#push(link, held, 1, true)
+    this.#pump(further)
+    this.#widening.set(name, now + WIDER_MS, 'give to more')
   }
 
   /** A packet that is new here goes on. */
@@ -291,10 +319,15 @@ export class Spread {
     let first = earlier(this.#wants.deadline(), this.receipts.deadline())
     if (this.#flushAt !== undefined)
       first = earlier(first, { at: this.#flushAt, reason: 'announce' })
-    return first
+    const wider = this.#widening.earliest()
+    return wider ? earlier(first, { at: wider.at as Instant, reason: wider.reason }) : first
   }
 
   onDeadline(now: Instant): void {
+    for (let name = this.#widening.takeDue(now); name !== undefined; ) {
+      this.#widen(name, now)
+      name = this.#widening.takeDue(now)
+    }
     this.receipts.onDeadline(now)
     if (this.#flushAt !== undefined && this.#flushAt <= now) {
       this.#flushAt = undefined
