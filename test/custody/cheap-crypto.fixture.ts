@@ -11,13 +11,13 @@ export class CheapCrypto implements Crypto {
     let a = 0x811c9dc5 ^ size
     let b = 0x2545f491
     for (let i = key === undefined ? 0 : -1; i < parts.length; i++) {
-      const part = (i < 0 ? key : parts[i]) ?? key
-      const length = part?.length ?? 0
-      for (let at = 0; at < length; at++) {
-        const byte = part?.[at] ?? 0
-        a = Math.imul(a ^ byte, 0x01000193)
-        b = Math.imul(b + byte, 0x9e3779b1) ^ (b >>> 15)
+      const part = (i < 0 ? key : parts[i]) ?? NOTHING
+      for (let at = 0; at < part.length; at += 4) {
+        const word = wordAt(part, at)
+        a = Math.imul(a ^ word, 0x01000193) ^ (a >>> 13)
+        b = Math.imul(b + word, 0x9e3779b1) ^ (b >>> 15)
       }
+      a ^= part.length
     }
     return spread(size, a, b)
   }
@@ -25,10 +25,10 @@ export class CheapCrypto implements Crypto {
   shortHash(key: Uint8Array, input: Uint8Array): Uint8Array {
     let a = 0x811c9dc5
     let b = 0x2545f491
-    for (let at = 0; at < 16; at++) {
-      const byte = (key[at] ?? 0) ^ ((input[at] ?? 0) << 8)
-      a = Math.imul(a ^ byte, 0x01000193)
-      b = Math.imul(b + byte, 0x9e3779b1) ^ (b >>> 15)
+    for (let at = 0; at < 16; at += 4) {
+      const word = wordAt(input, at)
+      a = Math.imul(a ^ word ^ wordAt(key, at), 0x85ebca6b) ^ (a >>> 13)
+      b = Math.imul(b + word, 0x9e3779b1) ^ (b >>> 15) ^ a
     }
     return spread(8, a, b)
   }
@@ -99,6 +99,14 @@ export class CheapCrypto implements Crypto {
   equal(a: Uint8Array, b: Uint8Array): boolean {
     return a.length === b.length && a.every((byte, at) => byte === b[at])
   }
+}
+
+const NOTHING = new Uint8Array(0)
+
+/** Four bytes; those beyond the end count as zero. */
+function wordAt(bytes: Uint8Array, at: number): number {
+  const low = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8)
+  return low | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)
 }
 
 function spread(size: number, a: number, b: number): Uint8Array {

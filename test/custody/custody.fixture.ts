@@ -164,6 +164,7 @@ class CustodyWorld implements Surroundings {
   readonly #options: CustodyOptions
   readonly #random: SeededRandom
   readonly #queue = new EventQueue()
+  /** In the order of their ids. */
   readonly #alive: Custodian[] = []
   readonly #numbers = new Map<string, number>()
   readonly #copies: number[] = []
@@ -320,7 +321,7 @@ class CustodyWorld implements Surroundings {
   #comes(isBlackHole: boolean): Custodian {
     const peer = new Custodian(this, this.#random.below(0x100000000), isBlackHole)
     this.#comers++
-    this.#alive.push(peer)
+    this.#enter(peer)
     const stayMs = -Math.log(1 - this.#random.next()) * this.#options.meanStayMs
     this.#after(stayMs, () => {
       this.#vanishes(peer)
@@ -329,6 +330,10 @@ class CustodyWorld implements Surroundings {
     })
     this.#tend(peer)
     return peer
+  }
+
+  #enter(peer: Custodian): void {
+    this.#alive.splice(firstFrom(this.#alive, peer.point.high >>> 0), 0, peer)
   }
 
   /** What the overlay looks after now and then. */
@@ -394,8 +399,18 @@ class CustodyWorld implements Surroundings {
     }
   }
 
+  /** Within the smallest part of the id space that holds enough: those are the XOR nearest. */
   #nearest(peer: Custodian): Custodian[] {
-    return nearestOf(this.#alive, peer.point, LEAF_PEERS + 1).filter((other) => other !== peer)
+    const alive = this.#alive
+    const high = peer.point.high >>> 0
+    for (let size = 2 ** 20; ; size *= 2) {
+      const from = Math.floor(high / size) * size
+      const first = firstFrom(alive, from)
+      const end = firstFrom(alive, from + size)
+      if (end - first <= LEAF_PEERS && size < 2 ** 32) continue
+      const near = nearestOf(alive.slice(first, end), peer.point, LEAF_PEERS + 1)
+      return near.filter((other) => other !== peer).slice(0, LEAF_PEERS)
+    }
   }
 
   #connect(from: Custodian, to: Custodian, isFar: boolean): boolean {
@@ -434,7 +449,7 @@ class CustodyWorld implements Surroundings {
   /** A member comes, publishes and leaves; nobody takes its place. */
   #writerComes(tag: number, keys: PacketKeys, count: number): void {
     const writer = new Custodian(this, this.#random.below(0x100000000), false)
-    this.#alive.push(writer)
+    this.#enter(writer)
     this.#tend(writer)
     writer.replication?.subscribe('writing', { at: () => keys, firstS: 0 }, 'causal', this.#moment)
     this.#mend(writer)
@@ -458,5 +473,19 @@ class CustodyWorld implements Surroundings {
 
 /** Whether somebody is among the nearest that a peer has a session with. */
 function isLeaf(of: Custodian, id: Custodian['peerId']): boolean {
-  return of.live.nearest.slice(0, LEAF_PEERS).some(({ peer }) => peer === id)
+  const live = of.live.get(id)
+  const edge = of.live.nearest[LEAF_PEERS - 1]
+  return live !== undefined && (edge === undefined || live.distance <= edge.distance)
+}
+
+/** Where in the order of ids the first stands whose upper 32 bits are at least this. */
+function firstFrom(ordered: readonly Custodian[], high: number): number {
+  let from = 0
+  let to = ordered.length
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if ((ordered[middle]?.point.high ?? 0) >>> 0 < high) from = middle + 1
+    else to = middle
+  }
+  return from
 }

@@ -13,8 +13,8 @@ const HOURS: CustodyOptions = {
   publishingMs: 300_000,
   isForcedLarge: true,
   isRepairOff: false,
-  /** A packet of which all that its publisher first gives it to drop it is among them. */
-  seed: 1,
+  /** A publisher whose first takers all drop what they are given is among them. */
+  seed: 40,
 }
 
 test('packets outlive six generations of keepers, of whom 30 % drop what they are given', () => {
