@@ -52,22 +52,30 @@ test('a narrow terminal is never filled to its last column, where the line would
   assert.equal([...(written[0] ?? '').slice('\r\u001b[K'.length)].length, 49)
 })
 
-test('elsewhere it is a line every two seconds, or an object', () => {
+test('elsewhere it is a line or an object every two seconds', () => {
+  const { written, clock, line } = lineTo({})
+  for (clock.now = 0; clock.now <= 6_000; clock.now += 50)
+    line.tell({ name: 'a', doneBytes: 0, totalBytes: 4_000 })
+  assert.equal(written.length, 4)
+})
+
+test('and one for every tenth, however fast it goes, of every file', () => {
   for (const json of [false, true]) {
     const { written, clock, line } = lineTo({ json })
-    for (clock.now = 0; clock.now <= 4_000; clock.now += 50)
-      line.tell({ name: 'a', doneBytes: clock.now, totalBytes: 4_000 })
+    for (clock.now = 0; clock.now <= 400; clock.now += 5)
+      for (const name of ['b', 'a'])
+        line.tell({ name, doneBytes: clock.now * 10, totalBytes: 4_000 })
     line.clear()
-    assert.equal(written.length, 3)
+    assert.equal(written.length, 21)
     const last = written.at(-1) ?? ''
-    if (!json) assert.match(last, /^100 % {2}4\.0 kB of 4\.0 kB, 1\.0 kB\/s, 0 s left {2}a\n$/)
+    if (!json) assert.match(last, /^100 % {2}4\.0 kB of 4\.0 kB, 10\.0 kB\/s, 0 s left {2}a\n$/)
     else
       assert.deepEqual(JSON.parse(last), {
         type: 'progress',
         name: 'a',
         doneBytes: 4_000,
         totalBytes: 4_000,
-        bytesPerS: 1_000,
+        bytesPerS: 10_000,
       })
   }
 })

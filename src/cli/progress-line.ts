@@ -2,8 +2,8 @@ import type { Invocation } from './command.ts'
 import { harmless } from './printer.ts'
 
 /**
- * Tells how far something is: one line that is rewritten on a terminal, a line now and then anywhere
- * else. It decides when and how to tell, not what.
+ * Tells how far something is: one line that is rewritten on a terminal, a line for every tenth and now
+ * and then anywhere else. It decides when and how to tell, not what.
  */
 
 /** Often enough to look alive. */
@@ -26,6 +26,8 @@ export class ProgressLine {
   readonly #now: () => number
   readonly #samples: { at: number; doneBytes: number }[] = []
   #toldAt = Number.NEGATIVE_INFINITY
+  /** By name: the tenths that a log has heard of. */
+  readonly #tenths = new Map<string, number>()
   #isShown = false
 
   constructor(invocation: Invocation, now: () => number = () => performance.now()) {
@@ -38,9 +40,12 @@ export class ProgressLine {
     const { columns, out } = this.#invocation.terminal
     const isTerminal = columns !== undefined && this.#invocation.values['json'] !== true
     this.#sample(now, amount.doneBytes)
-    if (now - this.#toldAt < (isTerminal ? REDRAW_MS : LOG_MS)) return
-    this.#toldAt = now
     const { name, doneBytes, totalBytes } = amount
+    const tenth = Math.floor((10 * doneBytes) / totalBytes)
+    const isTenth = !isTerminal && tenth > (this.#tenths.get(name) ?? 0)
+    if (!isTenth && now - this.#toldAt < (isTerminal ? REDRAW_MS : LOG_MS)) return
+    this.#toldAt = now
+    if (isTenth) this.#tenths.set(name, tenth)
     const bytesPerS = Math.round(this.#rate())
     if (isTerminal) {
       out(`\r\u001b[K${barOf(amount, bytesPerS, columns)}`)
