@@ -4,24 +4,25 @@
  */
 export class SeenSet {
   readonly #capacity: number
-  #young = new Set<string>()
-  #old = new Set<string>()
+  /** Undefined while empty: every session has such a set, and most of them remember nothing. */
+  #young: Set<string> | undefined
+  #old: Set<string> | undefined
 
   constructor(capacity: number) {
     this.#capacity = capacity
   }
 
   get size(): number {
-    return this.#young.size + this.#old.size
+    return (this.#young?.size ?? 0) + (this.#old?.size ?? 0)
   }
 
   has(key: string): boolean {
-    return this.#young.has(key) || this.#old.has(key)
+    return this.#young?.has(key) === true || this.#old?.has(key) === true
   }
 
   add(key: string): void {
     if (this.has(key)) return
-    if (this.#young.size >= this.#capacity) {
+    if (this.#young === undefined || this.#young.size >= this.#capacity) {
       this.#old = this.#young
       this.#young = new Set()
     }

@@ -16,6 +16,7 @@ export const QUEUED_PACKETS_MAX = 1024
 const KNOWN_MIN = 4096
 /** Announcements that wait; reconciling finds what is dropped. Guess. */
 export const ANNOUNCED_MAX = 4096
+const NOTHING: ReadonlySet<string> = new Set()
 
 export interface QueuedPacket {
   readonly name: string
@@ -34,7 +35,7 @@ export class Link {
   /** Undefined until it told. */
   isEverything: boolean | undefined
   remoteLinks = 255
-  followed: ReadonlySet<string> = new Set()
+  followed: ReadonlySet<string> = NOTHING
   readonly known = new SeenSet(KNOWN_MIN)
   /** When it is asked unasked things of again: it sent what is not authentic. */
   shunnedUntil = 0
