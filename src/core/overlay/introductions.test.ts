@@ -59,14 +59,14 @@ test('when they are many it is told of those near it, and of some at random', ()
 })
 
 test('a newcomer is announced to everyone when they are few, and once as long as it stays', () => {
-  const sessions = crowd(25)
+  const sessions = crowd(9)
   const introductions = new Introductions(new SeededRandom(1), () => sessions)
   const [newcomer] = sessions
   assert.ok(newcomer !== undefined)
   assert.ok(introductions.came(newcomer.peer))
   assert.ok(!introductions.came(newcomer.peer), 'once')
   introductions.announce(true)
-  assert.equal(hearers(sessions).length, 24)
+  assert.equal(hearers(sessions).length, 8)
   introductions.left(newcomer.peer)
   assert.ok(introductions.came(newcomer.peer), 'again when it came back')
 })
