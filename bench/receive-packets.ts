@@ -24,7 +24,7 @@ const EVERYONE_KEEPS_ALL: Placement = {
   networkSize: 2,
   isSmall: true,
   isOurs: () => true,
-  isCustodian: () => true,
+  custodiansOf: () => () => true,
   ownBits: 0,
   nearer: () => [],
 }

@@ -38,6 +38,7 @@ export class Goals {
   readonly #random: Random
   readonly #live: LivePeers
   readonly #sessionOf: (peer: PeerId) => Asked | undefined
+  readonly #isReached: (goal: IdPoint) => boolean
   readonly #answers = new FairBudget(ANSWERS, 0)
   #goals: readonly Goal[] = []
   #next = 0
@@ -47,11 +48,13 @@ export class Goals {
     random: Random
     live: LivePeers
     sessionOf: (peer: PeerId) => Asked | undefined
+    isReached: (goal: IdPoint) => boolean
   }) {
     this.#self = options.self
     this.#random = options.random
     this.#live = options.live
     this.#sessionOf = options.sessionOf
+    this.#isReached = options.isReached
   }
 
   /** Their points, if they are others than before. Whoever is nearest to a new one is asked at once. */
@@ -68,6 +71,7 @@ export class Goals {
   /** Nearer than those that were met before: it may know who is nearer still. */
   sessionUp(session: Asked): void {
     for (const { place, point } of this.#goals) {
+      if (this.#isReached(point)) continue
       const isNear = this.#live.near(point, GOAL_PEERS).some(({ peer }) => peer === session.peer)
       if (isNear) ask(session, place)
     }
@@ -90,6 +94,7 @@ export class Goals {
   }
 
   #askNearest({ place, point }: Goal): void {
+    if (this.#isReached(point)) return
     const [nearest] = this.#live.near(point, 1)
     const session = nearest && this.#sessionOf(nearest.peer)
     if (session !== undefined) ask(session, place)

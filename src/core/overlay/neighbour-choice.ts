@@ -1,6 +1,6 @@
 import type { Random } from '../crypto.ts'
 import type { Instant, PeerId } from '../io.ts'
-import { type IdPoint, POINT_BITS } from './id-space.ts'
+import { commonBits, type IdPoint, POINT_BITS } from './id-space.ts'
 import type { KnownPeer, KnownPeers } from './known-peers.ts'
 import { type LivePeer, type LivePeers, nearestOf } from './live-peers.ts'
 
@@ -12,6 +12,8 @@ import { type LivePeer, type LivePeers, nearestOf } from './live-peers.ts'
 export interface ChoiceHost {
   /** There is no session with it, and a way to it. */
   canDial(known: KnownPeer): boolean
+  /** Leading bits that a place's custodians share with it. */
+  bitsAt(place: IdPoint): number
 }
 
 /** A custodian's neighbourhood of 20 (placement.ts), and a few that may be about to leave. */
@@ -61,10 +63,18 @@ export class NeighbourChoice {
     const edge = this.#addLeaves(wanted, now)
     this.#addFar(wanted, edge, now)
     for (const goal of this.goals) {
+      if (this.isReached(goal)) continue
       const near = nearestOf(this.#goalCandidates(now), goal, GOAL_PEERS)
       for (const known of near) if (!this.#live.has(known.peer)) wanted.add(known)
     }
     return wanted
+  }
+
+  /** Enough of its custodians are met. */
+  isReached(goal: IdPoint): boolean {
+    const near = this.#live.near(goal, GOAL_PEERS)
+    const bits = this.#host.bitsAt(goal)
+    return near.length === GOAL_PEERS && near.every(({ point }) => commonBits(point, goal) >= bits)
   }
 
   /** Of those we have sessions with, whom we would not let go. */

@@ -92,7 +92,7 @@ test('who let us go is left alone for ten minutes, unless hardly anybody is left
   assert.equal(dials(), before + 1)
 })
 
-test('the three nearest to each goal are met, by asking those who are nearer and nearer', () => {
+test('three custodians of each goal are met, by asking those who are nearer and nearer', () => {
   const host = new Host(SELF)
   const [goal = ''] = ids(1, 'goal')
   meet(host, OTHERS.slice(0, 200))
@@ -104,16 +104,21 @@ test('the three nearest to each goal are met, by asking those who are nearer and
   const wanted = nearest(OTHERS, goal, GOAL_PEERS)
   host.hear(first, 'peers', nearest(OTHERS, goal, 16))
   host.runTo(host.now + 100)
+  const custodians = () =>
+    [...host.sessions()].filter(({ peer }) => host.neighbours.placement.custodiansOf(goal)(peer))
+  assert.ok(custodians().length < GOAL_PEERS)
   for (const peer of wanted) {
-    if (host.isDialing(peer)) host.up(peer)
-    const session = host.sessionOf(peer)
-    assert.ok(session !== undefined)
-    assert.ok(
-      host.told(session).some(({ type }) => type === 'near'),
-      'it is asked in turn',
-    )
+    if (!host.isDialing(peer)) continue
+    const session = host.up(peer)
+    const isReached = custodians().length >= GOAL_PEERS
+    assert.equal(isAsked(host, session, goal), !isReached, 'it is asked in turn')
     assert.ok(host.neighbours.kept().has(peer))
   }
+  assert.ok(custodians().length >= GOAL_PEERS)
+  const told = () => [...host.sessions()].filter((session) => isAsked(host, session, goal)).length
+  const before = told()
+  host.runTo(host.now + 10 * MINUTE_MS)
+  assert.equal(told(), before, 'nobody is asked for what is reached')
 })
 
 test('a flood of questions who is near is answered within a budget', () => {

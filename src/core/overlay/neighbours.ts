@@ -18,6 +18,7 @@ import { SessionLengths } from './churn.ts'
 import { DialPace } from './dial-pace.ts'
 import { Goals } from './goals.ts'
 import { HearsayDials } from './hearsay-dials.ts'
+import type { IdPoint } from './id-space.ts'
 import { Introductions } from './introductions.ts'
 import { type KnownPeer, KnownPeers, removeVia } from './known-peers.ts'
 import { KnownRelays, relayRoute } from './known-relays.ts'
@@ -108,12 +109,17 @@ export class Neighbours {
     this.#relays = new KnownRelays(known, (peer) => host.sessionOf(peer))
     const canDial = ({ peer, addresses, via }: KnownPeer) =>
       (addresses.length > 0 || via.length > 0) && host.sessionOf(peer) === undefined
-    this.#choice = new NeighbourChoice({ known, live, random, host: { canDial } })
+    const placement = new NetworkPlacement(live, () => this.#knownLive)
+    this.placement = placement
+    const bitsAt = (place: IdPoint) => placement.bitsAt(place)
+    const choice = new NeighbourChoice({ known, live, random, host: { canDial, bitsAt } })
+    this.#choice = choice
     this.#introductions = new Introductions(random, () => host.sessions())
-    this.#goals = new Goals({ self, random, live, sessionOf: (peer) => host.sessionOf(peer) })
+    const sessionOf = (peer: PeerId) => host.sessionOf(peer)
+    const isReached = (goal: IdPoint) => choice.isReached(goal)
+    this.#goals = new Goals({ self, random, live, sessionOf, isReached })
     this.#remembered = new RememberedPeers((key, value) => host.store(key, value))
     this.#hearsayDials = new HearsayDials((peer) => host.isDialing(peer))
-    this.placement = new NetworkPlacement(live, () => this.#knownLive)
   }
 
   /** Places whose nearest peers we want sessions with: hex of 32 bytes, `GOALS_MAX` at most. */

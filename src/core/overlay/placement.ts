@@ -1,5 +1,5 @@
 import type { PeerId } from '../io.ts'
-import { commonBits, distanceOf, pointOf } from './id-space.ts'
+import { commonBits, distanceOf, type IdPoint, pointOf } from './id-space.ts'
 import { type LivePeers, nearestOf } from './live-peers.ts'
 
 /**
@@ -13,8 +13,8 @@ export interface Placement {
   readonly isSmall: boolean
   /** Whether we are among the custodians of a location (hex of 32 bytes). */
   isOurs(location: string): boolean
-  /** Exact where we are custodians too, by the estimated size of the network elsewhere. */
-  isCustodian(peer: PeerId, location: string): boolean
+  /** Who keeps it: exact where we are custodians too, by the estimated size of the network elsewhere. */
+  custodiansOf(location: string): (peer: PeerId) => boolean
   /** Leading bits of our id that span what we are custodians of; 0 when small. */
   readonly ownBits: number
   /** Sessions strictly nearer to a location than we are, the nearest first. */
@@ -64,13 +64,18 @@ export class NetworkPlacement implements Placement {
     return this.isSmall || commonBits(pointOf(location), this.#live.self) >= this.ownBits
   }
 
-  isCustodian(peer: PeerId, location: string): boolean {
-    if (this.isSmall) return true
+  custodiansOf(location: string): (peer: PeerId) => boolean {
+    if (this.isSmall) return () => true
     const place = pointOf(location)
-    const point = this.#live.get(peer)?.point ?? pointOf(peer)
-    const { ownBits } = this
-    const isNear = commonBits(place, this.#live.self) >= ownBits
-    return commonBits(point, place) >= (isNear ? ownBits : this.#usualBits)
+    const bits = this.bitsAt(place)
+    return (peer) => commonBits(this.#live.get(peer)?.point ?? pointOf(peer), place) >= bits
+  }
+
+  /** Leading bits that a place's custodians share with it. */
+  bitsAt(place: IdPoint): number {
+    if (this.isSmall) return 0
+    const isNear = commonBits(place, this.#live.self) >= this.ownBits
+    return isNear ? this.ownBits : this.#usualBits
   }
 
   nearer(location: string, count: number): readonly PeerId[] {
@@ -115,7 +120,7 @@ export function smallPlacement(size: () => number): Placement {
     },
     isSmall: true,
     isOurs: () => true,
-    isCustodian: () => true,
+    custodiansOf: () => () => true,
     ownBits: 0,
     nearer: () => [],
   }

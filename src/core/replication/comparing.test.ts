@@ -57,7 +57,7 @@ function large(ownBits: number, self: () => PeerId): Placement {
     networkSize: 1000,
     isSmall: false,
     isOurs: (location) => isNear(self(), location),
-    isCustodian: isNear,
+    custodiansOf: (location) => (peer) => isNear(peer, location),
     ownBits,
     nearer: () => [],
   }

@@ -149,7 +149,7 @@ export class Comparing {
     const link = spread.link(peer)
     const common = followed().filter((tag) => {
       const isFollowed = link?.follows(tag.slice(0, 32)) === true
-      return isFollowed || placement.isCustodian(peer, host.location(tag))
+      return isFollowed || placement.custodiansOf(host.location(tag))(peer)
     })
     for (let i = 0; i < TAG_SCOPES_MAX && i * SCOPE_TAGS_MAX < common.length; i++) {
       const some = common.slice(i * SCOPE_TAGS_MAX, (i + 1) * SCOPE_TAGS_MAX)

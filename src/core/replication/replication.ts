@@ -17,6 +17,7 @@ import type { SessionPort } from '../session/port.ts'
 import { ascii, fromHex, toHex } from '../wire/bytes.ts'
 import { type Duty, type HeldPacket, PacketStore } from './cache/packet-store.ts'
 import { Comparing } from './comparing.ts'
+import { Interest } from './interest.ts'
 import { LargePackets } from './large-packets.ts'
 import { decodePacket, isPacketSigned, isTimely, type Packet, packetId } from './packet.ts'
 import { type OpenedPacket, PARENT_BYTES, sealPacket } from './packet-seal.ts'
@@ -95,6 +96,7 @@ export class Replication {
   readonly #large: LargePackets
   readonly #comparing: Comparing
   readonly #subscriptions: Subscriptions
+  readonly #interest: Interest
   readonly #places = new BoundedMap<string, string>(PLACES_MAX)
   /** Until the stored packets are loaded: what we published follows them. */
   #untilLoaded: (() => void)[] | undefined = []
@@ -148,16 +150,10 @@ export class Replication {
     }
     const own = { crypto, self, store, host: subscriptionsHost }
     this.#subscriptions = new Subscriptions(own, wall)
-    const parts = {
-      crypto,
-      random,
-      self,
-      store,
-      spread: this.#spread,
-      followed,
-      host: comparingHost,
-    }
+    const spread = this.#spread
+    const parts = { crypto, random, self, store, spread, followed, host: comparingHost }
     this.#comparing = new Comparing(parts, now)
+    this.#interest = new Interest(() => this.#tellInterest(), now)
   }
 
   get counters(): Readonly<Record<string, number>> {
@@ -180,7 +176,7 @@ export class Replication {
   ): void {
     this.#subscriptions.add(key, keys, order, isPrivate)
     if (this.#untilLoaded === undefined) this.#subscriptions.adopt(key, at)
-    this.#interestChanged()
+    this.#interest.changed()
   }
 
   has(key: SubscriptionKey): boolean {
@@ -190,7 +186,7 @@ export class Replication {
   unsubscribe(key: SubscriptionKey): void {
     for (const { name, tag } of this.#subscriptions.remove(key))
       this.#store.setDuty(name, this.#strangersDuty(tag), `tag ${tag}`)
-    this.#interestChanged()
+    this.#interest.changed()
   }
 
   /** `onHeld` is called once: when enough others have it, or none can be waited for. */
@@ -283,7 +279,7 @@ export class Replication {
     this.#spread.sessionGone(port, now)
     this.#comparing.gone(port.peer)
     this.#large.sessionGone(port.peer, now)
-    this.#interestChanged()
+    this.#interest.changed()
   }
 
   /** `payload` is handed over. */
@@ -334,13 +330,13 @@ export class Replication {
   /** The keys of earlier days were forgotten: so is what they opened. */
   forget(key: SubscriptionKey, wall: UnixMs): void {
     this.#subscriptions.forget(key, wall)
-    this.#interestChanged()
+    this.#interest.changed()
   }
 
   deadline(): Deadline | undefined {
     let first: Deadline = { at: this.#upkeepAt, reason: 'upkeep of packets' }
-    for (const part of [this.#spread, this.#large, this.#comparing, this.#subscriptions])
-      first = earlier(first, part.deadline()) ?? first
+    const parts = [this.#spread, this.#large, this.#comparing, this.#subscriptions, this.#interest]
+    for (const part of parts) first = earlier(first, part.deadline()) ?? first
     return first
   }
 
@@ -349,11 +345,12 @@ export class Replication {
     this.#large.onDeadline(at.now)
     this.#comparing.onDeadline(at.now)
     this.#subscriptions.onDeadline(at.now)
+    this.#interest.onDeadline(at.now)
     if (this.#upkeepAt > at.now) return
     this.#upkeepAt = (at.now + UPKEEP_MS) as Instant
     this.#store.expire(at.wall)
     this.#subscriptions.tags.refresh(at.wall)
-    this.#interestChanged()
+    this.#interest.changed()
     this.#renewDuties()
   }
 
@@ -450,10 +447,10 @@ export class Replication {
   #met(port: SessionPort, now: Instant): void {
     this.#large.met(port.peer, now)
     this.#comparing.met(port, now)
-    this.#interestChanged()
+    this.#interest.changed()
   }
 
-  #interestChanged(): void {
+  #tellInterest(): void {
     this.#spread.interestChanged()
     const { isSmall } = this.#config.host.placement()
     const tags = isSmall ? [] : this.#subscriptions.tags.followed()

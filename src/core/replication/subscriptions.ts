@@ -200,9 +200,9 @@ export class Subscriptions {
   forget(key: SubscriptionKey, wall: UnixMs): void {
     const subscription = this.#byKey.get(key)
     if (subscription === undefined) return
-    const before = this.tags.of(subscription)
+    const before = this.tags.liveOf(subscription)
     this.tags.refresh(wall, true)
-    const after = new Set(this.tags.of(subscription))
+    const after = new Set(this.tags.liveOf(subscription))
     for (const tag of before.filter((each) => !after.has(each)))
       for (const { name } of this.#parts.store.withTag(tag)) {
         subscription.forget(name)

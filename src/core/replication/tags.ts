@@ -11,8 +11,15 @@ const DAY_S = 86_400
 const DAYS_BACK = 8
 const DAYS_AHEAD = 1
 
+interface TagsOfDays {
+  /** Of yesterday to tomorrow, the latest first. */
+  readonly recent: readonly string[]
+  /** Of the days before. */
+  readonly older: readonly string[]
+}
+
 export class Tags {
-  readonly #subscriptions = new Set<Subscription>()
+  readonly #subscriptions = new Map<Subscription, TagsOfDays>()
   /** Those whose tags tell who writes to whom. */
   readonly #private = new Set<Subscription>()
   readonly #byTag = new Map<string, Subscription>()
@@ -24,16 +31,18 @@ export class Tags {
 
   /** `isPrivate`: who follows its tags is nobody's business but that of those who keep its packets. */
   add(subscription: Subscription, isPrivate = false): void {
-    this.#subscriptions.add(subscription)
     if (isPrivate) this.#private.add(subscription)
-    for (const tag of this.ofDays(subscription, -DAYS_BACK, DAYS_AHEAD))
-      this.#byTag.set(tag, subscription)
+    // Upwards: a day's keys follow from the day's before, and only from those.
+    const older = this.#ofDays(subscription, -DAYS_BACK, -2)
+    const recent = this.#ofDays(subscription, -1, DAYS_AHEAD)
+    this.#subscriptions.set(subscription, { recent, older })
+    for (const tag of this.liveOf(subscription)) this.#byTag.set(tag, subscription)
   }
 
   remove(subscription: Subscription): void {
+    for (const tag of this.liveOf(subscription)) this.#byTag.delete(tag)
     this.#subscriptions.delete(subscription)
     this.#private.delete(subscription)
-    for (const [tag, other] of [...this.#byTag]) if (other === subscription) this.#byTag.delete(tag)
   }
 
   /** Keys were forgotten, or a day has passed. True: there are other tags than before. */
@@ -42,7 +51,7 @@ export class Tags {
     if (day === this.#day && !isForced) return false
     this.#day = day
     this.#byTag.clear()
-    for (const subscription of this.#subscriptions) this.add(subscription)
+    for (const subscription of [...this.#subscriptions.keys()]) this.add(subscription)
     return true
   }
 
@@ -53,55 +62,46 @@ export class Tags {
     return keys !== undefined && toHex(keys.tag.publicKey) === tag ? subscription : undefined
   }
 
-  /** The tags that a subscription was last known to have. */
-  of(subscription: Subscription): string[] {
-    return [...this.#byTag].filter(([, other]) => other === subscription).map(([tag]) => tag)
-  }
-
   /** The subscription with this tag, whatever its day. */
   subscriptionOf(tag: string): Subscription | undefined {
     return this.#byTag.get(tag)
   }
 
-  /** A subscription's tags of the days from today + `first` to today + `last`, in hex, the latest first. */
-  ofDays(subscription: Subscription, first: number, last: number): string[] {
+  /** Every tag that a live packet of a subscription may have, the latest first. */
+  liveOf(subscription: Subscription): string[] {
+    const { recent = [], older = [] } = this.#subscriptions.get(subscription) ?? {}
+    return [...recent, ...older]
+  }
+
+  /** What we follow, the days that matter most first. */
+  followed(): string[] {
+    return this.#live(() => true)
+  }
+
+  /** The same, but for what is private, or only that. */
+  followedOpenly(): string[] {
+    return this.#live((each) => !this.#private.has(each))
+  }
+
+  followedPrivately(): string[] {
+    return this.#live((each) => this.#private.has(each))
+  }
+
+  #live(isMeant: (subscription: Subscription) => boolean): string[] {
+    const meant = [...this.#subscriptions].filter(([subscription]) => isMeant(subscription))
+    const recent = meant.flatMap(([, tags]) => tags.recent)
+    return recent.concat(meant.flatMap(([, tags]) => tags.older))
+  }
+
+  /** The days from today + `first` to today + `last`, in hex, the latest first. */
+  #ofDays(subscription: Subscription, first: number, last: number): string[] {
     const tags: string[] = []
-    // Upwards: a day's keys follow from the day's before, and only from those.
     for (let day = this.#day + first; day <= this.#day + last; day++) {
       const keys = subscription.keys.at(day * DAY_S)
       const tag = keys && toHex(keys.tag.publicKey)
       if (tag !== undefined && !tags.includes(tag)) tags.push(tag)
     }
     return tags.reverse()
-  }
-
-  /** Every tag that a live packet of a subscription may have. */
-  liveOf(subscription: Subscription): string[] {
-    return this.ofDays(subscription, -DAYS_BACK, DAYS_AHEAD)
-  }
-
-  /** What we follow, the days that matter most first. */
-  followed(): string[] {
-    return this.#live([...this.#subscriptions])
-  }
-
-  /** The same, but for what is private, or only that. */
-  followedOpenly(): string[] {
-    return this.#live([...this.#subscriptions].filter((each) => !this.#private.has(each)))
-  }
-
-  followedPrivately(): string[] {
-    return this.#live([...this.#private])
-  }
-
-  #live(subscriptions: readonly Subscription[]): string[] {
-    const days = [
-      [-1, 1],
-      [-DAYS_BACK, -2],
-    ] as const
-    return days.flatMap(([first, last]) =>
-      subscriptions.flatMap((each) => this.ofDays(each, first, last)),
-    )
   }
 }
 

@@ -36,6 +36,8 @@ export class Link {
   isEverything: boolean | undefined
   remoteLinks = 255
   followed: ReadonlySet<string> = NOTHING
+  /** What it was told of ours last. */
+  toldInterest = ''
   readonly known = new SeenSet(KNOWN_MIN)
   /** When it is asked unasked things of again: it sent what is not authentic. */
   shunnedUntil = 0

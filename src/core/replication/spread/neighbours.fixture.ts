@@ -122,7 +122,7 @@ export class SpreadBench {
         return bench.isSmall
       },
       isOurs: () => this.isSmall || this.isOurs,
-      isCustodian: (peer) => this.isSmall || this.custodians.has(peer),
+      custodiansOf: () => (peer) => this.isSmall || this.custodians.has(peer),
       ownBits: 0,
       nearer: (_location, count) => this.nearer.slice(0, count),
     }

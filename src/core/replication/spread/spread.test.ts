@@ -275,6 +275,11 @@ test('who follows a mailbox is told to its custodians alone', () => {
   const toldTo = ({ interests }: typeof neighbour) => interests.at(-1)?.tags
   assert.deepEqual(toldTo(neighbour), [open.slice(0, 32)])
   assert.deepEqual(toldTo(custodian), [open.slice(0, 32), secret.slice(0, 32)])
+  const before = neighbour.interests.length
+  bench.secret = [secret, 'ef'.repeat(32)]
+  bench.spread.interestChanged()
+  assert.equal(toldTo(custodian)?.length, 3)
+  assert.equal(neighbour.interests.length, before, 'no others hear of a change that is not theirs')
 })
 
 test('a WANT is answered with the packet, which goes no further by pushing, or a LACK', () => {

@@ -107,7 +107,6 @@ export class Spread {
   #flushAt: Instant | undefined
   /** When there was a neighbour last. */
   #aloneSince: Instant
-  #toldInterest = ''
 
   constructor(options: { random: Random; host: SpreadHost }, now: Instant) {
     this.#host = options.host
@@ -136,7 +135,7 @@ export class Spread {
     const [a = 0, b = 0, c = 0, d = 0] = this.#random.bytes(4)
     const link = new Link(port, ((a << 24) | (b << 16) | (c << 8) | d) >>> 0, sendMessage)
     this.#links.set(port.peer, link)
-    this.#tellInterest(link)
+    this.#tellInterest([link])
   }
 
   sessionLost(port: SessionPort): void {
@@ -160,12 +159,9 @@ export class Spread {
     this.#faults.delete(port.peer)
   }
 
-  /** What we follow, or the size of the network, may have changed. */
+  /** What we follow, or the size of the network, may have changed: those hear of it whom it concerns. */
   interestChanged(): void {
-    const told = this.#interestKey()
-    if (told === this.#toldInterest) return
-    this.#toldInterest = told
-    for (const link of this.#links.values()) this.#tellInterest(link)
+    this.#tellInterest([...this.#links.values()])
   }
 
   /** A packet of ours, stored. `onHeld` is called once, when enough others hold it, or after a while. */
@@ -413,14 +409,15 @@ export class Spread {
   #targets(tag: string): Link[] {
     const placement = this.#host.placement()
     const location = this.#host.location(tag)
-    const prefix = tag.slice(0, TAG_DIGITS)
+    const prefix = prefixOf(tag)
     const isUndecided = placement.isSmall
+    const isCustodian = placement.custodiansOf(location)
     const targets = this.links().filter(
       (link) =>
         link.follows(prefix) ||
         (isUndecided && link.isEverything === undefined) ||
         this.#host.isFellow(link.peer, tag) ||
-        placement.isCustodian(link.peer, location),
+        isCustodian(link.peer),
     )
     if (placement.isSmall || placement.isOurs(location)) return targets
     for (const peer of placement.nearer(location, NEARER)) {
@@ -448,23 +445,28 @@ export class Spread {
     return [...order.slice(0, DEGREE), ...lonely.slice(0, DEGREE)]
   }
 
-  #tellInterest(link: Link): void {
+  #tellInterest(links: readonly Link[]): void {
     const placement = this.#host.placement()
     const { isSmall } = placement
-    const secret = this.#host
-      .followedPrivately()
-      .filter((tag) => placement.isCustodian(link.peer, this.#host.location(tag)))
-    const tags = isSmall ? [] : [...this.#host.followedOpenly(), ...secret]
-    const prefixes = tags.slice(0, INTEREST_TAGS_MAX).map((tag) => tag.slice(0, TAG_DIGITS))
-    link.sendMessage(encodeInterest(isSmall, this.#links.size, prefixes))
-  }
-
-  #interestKey(): string {
-    const { isSmall } = this.#host.placement()
+    const openly = isSmall ? [] : this.#host.followedOpenly().slice(0, INTEREST_TAGS_MAX)
+    const tagsOf = new Map(links.map((link) => [link, openly.map(prefixOf)]))
+    for (const tag of isSmall ? [] : this.#host.followedPrivately()) {
+      const isCustodian = placement.custodiansOf(this.#host.location(tag))
+      for (const [link, tags] of tagsOf)
+        if (tags.length < INTEREST_TAGS_MAX && isCustodian(link.peer)) tags.push(prefixOf(tag))
+    }
     const isFew = this.#links.size < FEW_LINKS
-    if (isSmall) return `everything ${isFew}`
-    return [...this.#host.followedOpenly(), ...this.#host.followedPrivately(), isFew].join()
+    for (const [link, tags] of tagsOf) {
+      const interest = `${isSmall} ${isFew} ${tags.join('')}`
+      if (interest === link.toldInterest) continue
+      link.toldInterest = interest
+      link.sendMessage(encodeInterest(isSmall, this.#links.size, tags))
+    }
   }
+}
+
+function prefixOf(tag: string): string {
+  return tag.slice(0, TAG_DIGITS)
 }
 
 export function shortOf(held: HeldPacket): string {
