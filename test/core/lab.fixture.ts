@@ -3,6 +3,7 @@ import type {
   Command,
   Core,
   Endpoint,
+  Input,
   Instant,
   PeerEvent,
   PeerId,
@@ -155,28 +156,28 @@ export class Lab {
     this.#now = end
   }
 
+  /** Storage is empty, keeps nothing, and answers at once. */
   drain(peer: LabPeer): void {
+    const answers: Input[] = []
     for (;;) {
       const output = peer.core.poll()
-      if (output === undefined) return
-      if (output.type === 'event') peer.events.push(output.event)
-      if (output.type === 'load') {
-        this.#reply(peer, output.prefix)
-        return
-      }
-      if (output.type !== 'transmit') continue
-      this.sent.push({ from: peer, to: output.to, data: output.data })
-      const to = this.peers.find(({ endpoint }) => endpoint.host === output.to.host)
-      if (to === undefined) continue
-      const at = this.#now + LATENCY_MS
-      this.#onTheWay.push({ at, to, from: peer.endpoint, data: output.data })
+      if (output?.type === 'event') peer.events.push(output.event)
+      else if (output?.type === 'transmit') this.#carry(peer, output.to, output.data)
+      else if (output?.type === 'load')
+        answers.push({ type: 'loaded', prefix: output.prefix, records: [] })
+      else if (output?.type === 'sync') answers.push({ type: 'synced', isKept: true })
+      if (output !== undefined) continue
+      const answer = answers.shift()
+      if (answer === undefined) return
+      peer.core.handle(answer, this.now, this.wall)
     }
   }
 
-  #reply(peer: LabPeer, prefix: string): void {
-    while (peer.core.poll() !== undefined);
-    peer.core.handle({ type: 'loaded', prefix, records: [] }, this.now, this.wall)
-    this.drain(peer)
+  #carry(from: LabPeer, address: Endpoint, data: Uint8Array): void {
+    this.sent.push({ from, to: address, data })
+    const to = this.peers.find(({ endpoint }) => endpoint.host === address.host)
+    if (to === undefined) return
+    this.#onTheWay.push({ at: this.#now + LATENCY_MS, to, from: from.endpoint, data })
   }
 
   #earliestTimer(): { peer: LabPeer; at: number } | undefined {

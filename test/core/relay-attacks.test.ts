@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Endpoint, PeerId, SessionSnapshot } from '../../src/core/io.ts'
 import { encodeOverlayMessage } from '../../src/core/overlay/messages.ts'
+import { encodeShorts, KIND_WANT } from '../../src/core/replication/spread/spread-messages.ts'
 import { toHex } from '../../src/core/wire/bytes.ts'
 import { SeededRandom } from '../../src/sim/index.ts'
 import { Lab, type LabPeer, SHARED_KEY } from './lab.fixture.ts'
@@ -124,20 +125,35 @@ test('challenges from a forged source draw no more than three times their bytes,
   }
 })
 
+test('packets that are asked for from a forged source draw no more than three times its bytes there', (t) => {
+  const { lab, a, b } = conversation()
+  publish(lab, a, 100)
+  const ids = b.events.flatMap((event) => (event.type === 'packet' ? event.packet.id : []))
+  assert.equal(ids.length, 100)
+  const { rogue, at } = lab.addRogue()
+  meet(lab, { rogue, at }, a)
+  const shorts = ids.map((id) => id.slice(0, 16))
+  lab.sent = []
+  let forged = 0
+  for (let round = 0; round < 50; round++) {
+    const ask = () => rogue.tell(a.peerId, encodeShorts(KIND_WANT, shorts))
+    for (const data of rogue.capture(ask, lab.now)) {
+      forged += data.length
+      lab.inject(a, VICTIM, data)
+    }
+    lab.run(200)
+  }
+  lab.run(10_000)
+  const drawn = bytes(lab.sent.filter(({ to }) => to.host === VICTIM.host))
+  const answered = bytes(lab.sent.filter(({ to }) => to.host === at.endpoint.host))
+  t.diagnostic(`${forged} bytes forged, ${drawn} came there, ${answered} to who asked`)
+  assert.ok(answered > 100_000, 'it answers at all')
+  assert.ok(drawn <= 3 * forged, `${drawn} bytes for ${forged}`)
+})
+
 test('a stranger in a session that asks for everything gets no more bytes than it sends', (t) => {
   const { lab, a } = conversation()
-  for (let i = 0; i < 100; i++) {
-    a.command({
-      type: 'publish',
-      operation: 1_000 + i,
-      subcluster: 1,
-      event: 'news',
-      value: new Uint8Array(1_000),
-      delivery: 'durable',
-      lifeMs: 3_600_000,
-    })
-  }
-  lab.run(5_000)
+  publish(lab, a, 100)
   const stranger = lab.addRogue()
   meet(lab, stranger, a)
   lab.run(1_000)
@@ -300,6 +316,20 @@ function conversation(): { lab: Lab; a: LabPeer; b: LabPeer } {
   }
   assert.equal(messagesOf(a), 20)
   return { lab, a, b }
+}
+
+function publish(lab: Lab, by: LabPeer, packets: number): void {
+  for (let i = 0; i < packets; i++)
+    by.command({
+      type: 'publish',
+      operation: 1_000 + i,
+      subcluster: 1,
+      event: 'news',
+      value: new Uint8Array(1_000),
+      delivery: 'durable',
+      lifeMs: 3_600_000,
+    })
+  lab.run(5_000)
 }
 
 function say(from: LabPeer, to: LabPeer, operation: number): void {

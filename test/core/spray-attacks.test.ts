@@ -77,6 +77,31 @@ test('with a witness that lies for it, a victim is sprayed three times in ten mi
   assert.ok(most <= 350, `${most} in one second`)
 })
 
+test('who is deaf by turns has a victim that it named probed no oftener than others', (t) => {
+  const { hostile, us, relay } = scene('deaf', APDF)
+  const { host } = hostile.net.addHost().address
+  const rogue = hostile.addRogue()
+  meetRelayed(hostile, rogue, us, relay)
+  rogue.claim(us, CLAIMS_FIXED, [{ host, port: 5_000 }])
+  hostile.sent.length = 0
+  for (let round = 0; round < 200; round++) {
+    rogue.act((actor) => {
+      actor.push(us.peerId, { type: 'challenge', nonce: new Uint8Array(8).fill(round) })
+      actor.hears = () => false
+    })
+    hostile.run(2_000)
+    rogue.act((actor) => {
+      actor.hears = () => true
+    })
+    hostile.run(2_000)
+  }
+  const drawn = hostile.sentTo(host)
+  t.diagnostic(`${drawn.length} datagrams in 800 s`)
+  assert.ok(sessionBetween(us, rogue) !== undefined, 'the session goes on')
+  assert.ok(drawn.length > 7 * 16, 'the attack was tried')
+  assert.ok(drawn.length <= 7 * (16 + 80), `${drawn.length} datagrams`)
+})
+
 /** Says that it sees a peer wherever it is asked about it. */
 function bear(witness: HostileHost, us: SimPeer, about: PeerId): void {
   witness.rogue.onMessage = (from, payload) => {

@@ -299,7 +299,10 @@ export class Steering {
   #probeOthers(now: Instant): void {
     for (const path of this.#paths.all) {
       if (path === this.#paths.active || path.probesLeft > 0) continue
-      if (path.isInvited || path.provedAt !== undefined) this.#paths.startProbing(path, now)
+      // A remote that is deaf by turns would have us probe a third party that it named without end.
+      const isNamed = path.provedAt === undefined
+      if (isNamed && !(path.isInvited && this.#candidates.take(1, now))) continue
+      this.#paths.startProbing(path, now)
     }
   }
 
