@@ -26,7 +26,7 @@ import { LivePeers } from './live-peers.ts'
 import type { OverlayMessage, TellMessage } from './messages.ts'
 import { LONELY_MAX, NeighbourChoice, TRIES_MAX } from './neighbour-choice.ts'
 import type { Neighbour, NeighbourHost } from './neighbour-host.ts'
-import { NetworkPlacement, type Placement } from './placement.ts'
+import { NetworkPlacement } from './placement.ts'
 import { RELAYS_MAX } from './relay-choice.ts'
 import { decodeRemembered, REMEMBERED_PREFIX, RememberedPeers } from './remembered.ts'
 import { surplusSessions } from './surplus.ts'
@@ -73,7 +73,7 @@ const RELAY_IDLE_MS = 10_000
 const REST_MS = 600_000
 
 export class Neighbours {
-  readonly placement: Placement
+  readonly placement: NetworkPlacement
   readonly #self: PeerId
   readonly #random: Random
   readonly #host: NeighbourHost
@@ -109,14 +109,12 @@ export class Neighbours {
     this.#relays = new KnownRelays(known, (peer) => host.sessionOf(peer))
     const canDial = ({ peer, addresses, via }: KnownPeer) =>
       (addresses.length > 0 || via.length > 0) && host.sessionOf(peer) === undefined
-    const placement = new NetworkPlacement(live, () => this.#knownLive)
-    this.placement = placement
-    const bitsAt = (place: IdPoint) => placement.bitsAt(place)
-    const choice = new NeighbourChoice({ known, live, random, host: { canDial, bitsAt } })
-    this.#choice = choice
+    this.placement = new NetworkPlacement(live, () => this.#knownLive)
+    const bitsAt = (place: IdPoint) => this.placement.bitsAt(place)
+    this.#choice = new NeighbourChoice({ known, live, random, host: { canDial, bitsAt } })
     this.#introductions = new Introductions(random, () => host.sessions())
     const sessionOf = (peer: PeerId) => host.sessionOf(peer)
-    const isReached = (goal: IdPoint) => choice.isReached(goal)
+    const isReached = (goal: IdPoint) => this.#choice.isReached(goal)
     this.#goals = new Goals({ self, random, live, sessionOf, isReached })
     this.#remembered = new RememberedPeers((key, value) => host.store(key, value))
     this.#hearsayDials = new HearsayDials((peer) => host.isDialing(peer))
@@ -192,8 +190,7 @@ export class Neighbours {
     this.#introductions.welcome(session)
     this.#goals.sessionUp(session)
     this.pathChanged(session, now, wall)
-    this.#recount(now)
-    if (!this.#isEveryone) this.#chooseSoon(now)
+    this.#changed(now)
     if (this.#live.size > EVERYONE_MAX) this.#setTimer('trim', now + TRIM_MS)
   }
 
@@ -237,8 +234,7 @@ export class Neighbours {
       return
     }
     for (const peer of message.peers) this.#onHearsay(peer, session.peer, message.type, now)
-    this.#recount(now)
-    if (!this.#isEveryone) this.#chooseSoon(now)
+    this.#changed(now)
   }
 
   /** A relay did not pass a datagram on. One whose budget is spent may carry the next. */
@@ -275,8 +271,7 @@ export class Neighbours {
       return
     }
     const known = this.#known.get(peer)
-    if (known === undefined) return
-    this.#failed(known, now)
+    if (known !== undefined) this.#failed(known, now)
   }
 
   /** An address that the app named turned out to be this peer. */
@@ -346,6 +341,12 @@ export class Neighbours {
   #settledWaitMs(peer: PeerId): number {
     const jitterMs = ((this.#random.bytes(1)[0] ?? 0) / 255) * SETTLED_JITTER_MS
     return (this.#self < peer ? SETTLED_WAIT_MS : 2 * SETTLED_WAIT_MS) + jitterMs
+  }
+
+  /** Others are met or known than before. Beyond everyone they are counted when whom to dial is chosen. */
+  #changed(now: Instant): void {
+    if (this.#isEveryone) this.#recount(now)
+    else this.#chooseSoon(now)
   }
 
   /** Whether the network is small enough to know everyone. */

@@ -4,8 +4,11 @@ import type { Deadline, Instant } from '../io.ts'
  * When neighbours are told anew what we follow, and its places are looked for: at once, and then at most
  * every so often, for what we follow changes many times in a row. What that is, is not its business.
  */
-/** Guess: mailboxes are opened in turns of 20 ms, and a neighbour that hears this late loses nothing. */
-const GAP_MS = 100
+/**
+ * Guess: members come one by one, each of them a mailbox. Who hears of one this late compares the later, and
+ * members of a subcluster are given what is published in it whether they told or not.
+ */
+const GAP_MS = 1_000
 
 export class Interest {
   readonly #tell: () => void
