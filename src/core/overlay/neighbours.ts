@@ -266,8 +266,7 @@ export class Neighbours {
       const route = routes[0]
       if (route?.kind !== 'udp') return
       const key = `@${route.endpoint.host}|${route.endpoint.port}`
-      const address = this.#anonymous.get(key)
-      if (address !== undefined) this.#timers.set(key, now + RETRY_MIN_MS, 'bootstrap')
+      if (this.#anonymous.has(key)) this.#timers.set(key, now + RETRY_MIN_MS, 'bootstrap')
       return
     }
     const known = this.#known.get(peer)
