@@ -15,6 +15,8 @@ const TRIES = Number(process.env['LATICA_TRIES'] ?? 20)
 const SEARCHES = Number(process.env['LATICA_TRIES'] ?? 50)
 const DIRECT_WITHIN_MS = 8_000
 const REACHED_WITHIN_MS = 5_000
+/** Over a relay, unless the direct path is there first, as it is now and then. */
+const AT_ONCE_MS = 300
 const BACK_MS = 2_000
 const WATCH_MS = 5_000
 const LIFETIME_S = 20
@@ -112,11 +114,13 @@ describe('behind NATs of the kernel, often', { concurrency: 3 }, () => {
     test(`${arriving} finds ${standing}, and talks over a relay meanwhile`, LIMIT, async (t) => {
       const tries = await meetings(t, [{ nat: standing }, { nat: arriving }], SEARCHES)
       const direct = tries.flatMap(({ directMs }) => directMs ?? [])
-      const relayed = tries.filter(({ via }) => via === 'relayed')
+      const heardAtOnce = tries.filter(({ answeredMs = Infinity }) => answeredMs <= AT_ONCE_MS)
       const medianMs = percentile(direct, 50)
       assert.ok(direct.length >= 0.98 * tries.length, `${direct.length} of ${tries.length} direct`)
       assert.ok(medianMs <= 1_500, `direct after ${medianMs} ms (median)`)
-      assert.ok(relayed.length >= 0.98 * tries.length, `${relayed.length} first heard over a relay`)
+      assert.ok(heardAtOnce.length >= 0.98 * tries.length, `${heardAtOnce.length} heard at once`)
+      const relayed = tries.filter(({ via }) => via === 'relayed')
+      assert.ok(relayed.length >= 0.9 * tries.length, `${relayed.length} first heard over a relay`)
     })
 
   for (const nats of [
