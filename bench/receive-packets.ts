@@ -91,6 +91,7 @@ function receiveAll(isMember: boolean): void {
   const random = { bytes: (length: number) => new Uint8Array(length) }
   const host = {
     placement: () => EVERYONE_KEEPS_ALL,
+    now: () => at.now,
     meanStayMs: () => undefined,
     setGoals: () => {},
     isFellow: () => false,

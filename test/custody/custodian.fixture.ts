@@ -66,6 +66,7 @@ export class Custodian extends Scheduled {
     const placement = new Placing(this.live, () => world.networkSize)
     const host = {
       placement: () => placement,
+      now: () => world.now,
       meanStayMs: () => this.#lengths.meanMs(world.now),
       setGoals: (places: readonly string[]) => this.#setGoals(places),
       isFellow: () => false,

@@ -124,6 +124,7 @@ export class Groups {
     const { placement, meanStayMs, setGoals, store, requestSync } = rest
     const host = {
       placement,
+      now: () => this.#now,
       meanStayMs,
       setGoals,
       store,

@@ -122,6 +122,7 @@ export class ReplicationBench {
         cacheBytes: wish.cacheBytes ?? 16 * 1024 * 1024,
         host: {
           placement: () => placement,
+          now: () => this.now,
           meanStayMs: () => undefined,
           setGoals: () => {},
           isFellow: () => false,

@@ -10,28 +10,33 @@ import type { Deadline, Instant } from '../io.ts'
  */
 const GAP_MS = 1_000
 
-export class Interest {
-  readonly #tell: () => void
-  #isChanged = false
-  #nextAt: Instant
+export interface InterestHost {
+  now(): Instant
+  tell(): void
+}
 
-  constructor(tell: () => void, now: Instant) {
-    this.#tell = tell
-    this.#nextAt = now
+export class Interest {
+  readonly #host: InterestHost
+  #at: Instant | undefined
+  #nextAt = 0 as Instant
+
+  constructor(host: InterestHost) {
+    this.#host = host
   }
 
+  /** Never due before now: a deadline that has long passed looks as if we had slept. */
   changed(): void {
-    this.#isChanged = true
+    this.#at ??= Math.max(this.#host.now(), this.#nextAt) as Instant
   }
 
   deadline(): Deadline | undefined {
-    return this.#isChanged ? { at: this.#nextAt, reason: 'interest' } : undefined
+    return this.#at === undefined ? undefined : { at: this.#at, reason: 'interest' }
   }
 
   onDeadline(now: Instant): void {
-    if (!this.#isChanged || now < this.#nextAt) return
-    this.#isChanged = false
+    if (this.#at === undefined || now < this.#at) return
+    this.#at = undefined
     this.#nextAt = (now + GAP_MS) as Instant
-    this.#tell()
+    this.#host.tell()
   }
 }

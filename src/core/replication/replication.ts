@@ -50,6 +50,8 @@ export interface PublishDraft {
 }
 
 export interface ReplicationHost {
+  /** Of the input that is handled. */
+  now(): Instant
   placement(): Placement
   /** How long remotes stay, as far as was seen. */
   meanStayMs(): number | undefined
@@ -153,7 +155,7 @@ export class Replication {
     const spread = this.#spread
     const parts = { crypto, random, self, store, spread, followed, host: comparingHost }
     this.#comparing = new Comparing(parts, now)
-    this.#interest = new Interest(() => this.#tellInterest(), now)
+    this.#interest = new Interest({ now: () => host.now(), tell: () => this.#tellInterest() })
   }
 
   get counters(): Readonly<Record<string, number>> {
