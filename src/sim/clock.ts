@@ -1,3 +1,4 @@
+import { assert } from '../core/errors.ts'
 import type { Instant, UnixMs } from '../core/io.ts'
 import type { Clock } from '../driver/ports.ts'
 import { type EventQueue, Scheduled } from './event-queue.ts'
@@ -16,6 +17,9 @@ export function tickAt(ms: number): number {
   return Math.ceil(ms * TICKS_PER_MS) / TICKS_PER_MS
 }
 
+/** A core that finds a deadline so long ago takes it for a sleep of its host, and wakes every session. */
+const LATE_MAX_MS = 1_000
+
 export interface Timeline {
   readonly nowMs: number
   readonly queue: EventQueue
@@ -32,6 +36,7 @@ export class HostClock implements Clock {
   #originMs: number
   #asleepSinceMs: number | undefined
   #isStopped = false
+  #hasJumped = false
   skewMs: number
 
   constructor(timeline: Timeline, skewMs: number) {
@@ -49,6 +54,8 @@ export class HostClock implements Clock {
   }
 
   at(when: Instant, wake: () => void): () => void {
+    const lateMs = this.now() - when
+    assert(this.#hasJumped || lateMs < LATE_MAX_MS, `a deadline was due ${lateMs} ms ago`)
     const timer = new Timer(when, wake, this.#timers)
     if (this.#isStopped) return () => {}
     this.#timers.add(timer)
@@ -69,6 +76,7 @@ export class HostClock implements Clock {
     if (this.#asleepSinceMs === undefined) return
     if (!monotonicJumps) this.#originMs += this.#timeline.nowMs - this.#asleepSinceMs
     this.#asleepSinceMs = undefined
+    this.#hasJumped ||= monotonicJumps
     for (const timer of this.#timers) this.#schedule(timer)
   }
 
