@@ -300,8 +300,8 @@ export class Steering {
     for (const path of this.#paths.all) {
       if (path === this.#paths.active || path.probesLeft > 0) continue
       // A remote that is deaf by turns would have us probe a third party that it named without end.
-      const isNamed = path.provedAt === undefined
-      if (isNamed && !(path.isInvited && this.#candidates.take(1, now))) continue
+      const wasProved = path.provedAt !== undefined
+      if (!wasProved && !(path.isInvited && this.#candidates.take(1, now))) continue
       this.#paths.startProbing(path, now)
     }
   }
