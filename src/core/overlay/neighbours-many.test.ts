@@ -105,7 +105,9 @@ test('three custodians of each goal are met, by asking those who are nearer and 
   host.hear(first, 'peers', nearest(OTHERS, goal, 16))
   host.runTo(host.now + 100)
   const custodians = () =>
-    [...host.sessions()].filter(({ peer }) => host.neighbours.placement.custodiansOf(goal)(peer))
+    [...host.sessions()]
+      .map(({ peer }) => pointOf(peer))
+      .filter(host.neighbours.placement.custodiansOf(goal))
   assert.ok(custodians().length < GOAL_PEERS)
   for (const peer of wanted) {
     if (!host.isDialing(peer)) continue

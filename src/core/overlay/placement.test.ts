@@ -17,7 +17,7 @@ test('up to 192 peers everyone keeps everything', () => {
   assert.equal(placement.ownBits, 0)
   for (const location of network(50, 'tags')) {
     assert.ok(placement.isOurs(location))
-    assert.ok(placement.custodiansOf(location)(ids[5] ?? self(ids)))
+    assert.ok(placement.custodiansOf(location)(pointOf(ids[5] ?? self(ids))))
   }
 })
 
@@ -82,7 +82,7 @@ test('who shares our neighbourhood is known as custodian of what is ours', () =>
   assert.ok(placement.isOurs(location))
   for (const id of ids) {
     const shares = sharedBits(id, self(ids)) >= placement.ownBits
-    assert.equal(placement.custodiansOf(location)(id), shares)
+    assert.equal(placement.custodiansOf(location)(pointOf(id)), shares)
   }
 })
 
@@ -91,7 +91,7 @@ test('elsewhere the custodians are told by the size of the network, within one b
   const placement = placementOf(ids, 999)
   for (const location of network(50, 'far locations')) {
     if (placement.isOurs(location)) continue
-    const count = ids.filter(placement.custodiansOf(location)).length
+    const count = ids.map(pointOf).filter(placement.custodiansOf(location)).length
     assert.ok(count >= 5 && count <= 100, `${count}`)
   }
 })

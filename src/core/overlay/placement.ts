@@ -14,7 +14,7 @@ export interface Placement {
   /** Whether we are among the custodians of a location (hex of 32 bytes). */
   isOurs(location: string): boolean
   /** Who keeps it: exact where we are custodians too, by the estimated size of the network elsewhere. */
-  custodiansOf(location: string): (peer: PeerId) => boolean
+  custodiansOf(location: string): (peer: IdPoint) => boolean
   /** Leading bits of our id that span what we are custodians of; 0 when small. */
   readonly ownBits: number
   /** Sessions strictly nearer to a location than we are, the nearest first. */
@@ -64,11 +64,11 @@ export class NetworkPlacement implements Placement {
     return this.isSmall || commonBits(pointOf(location), this.#live.self) >= this.ownBits
   }
 
-  custodiansOf(location: string): (peer: PeerId) => boolean {
+  custodiansOf(location: string): (peer: IdPoint) => boolean {
     if (this.isSmall) return () => true
     const place = pointOf(location)
     const bits = this.bitsAt(place)
-    return (peer) => commonBits(this.#live.get(peer)?.point ?? pointOf(peer), place) >= bits
+    return (peer) => commonBits(peer, place) >= bits
   }
 
   /** Leading bits that a place's custodians share with it. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { PeerId } from '../io.ts'
+import { commonBits, pointOf } from '../overlay/id-space.ts'
 import { type Placement, sharedBits } from '../overlay/placement.ts'
 import { ascii, toHex } from '../wire/bytes.ts'
 import {
@@ -57,7 +58,7 @@ function large(ownBits: number, self: () => PeerId): Placement {
     networkSize: 1000,
     isSmall: false,
     isOurs: (location) => isNear(self(), location),
-    custodiansOf: (location) => (peer) => isNear(peer, location),
+    custodiansOf: (location) => (peer) => commonBits(peer, pointOf(location)) >= ownBits,
     ownBits,
     nearer: () => [],
   }

@@ -1,6 +1,7 @@
 import type { Crypto, Random } from '../crypto.ts'
 import { earlier } from '../deadlines.ts'
 import type { Deadline, Instant, PeerId, RejectCode } from '../io.ts'
+import { pointOf } from '../overlay/id-space.ts'
 import { type Placement, sharedBits } from '../overlay/placement.ts'
 import type { SessionPort } from '../session/port.ts'
 import { fromHex, toHex } from '../wire/bytes.ts'
@@ -147,9 +148,10 @@ export class Comparing {
     if (isSettled && sharedBits(peer, this.#parts.self) >= bits)
       scopes.push({ kind: 'range', bits })
     const link = spread.link(peer)
+    const point = link?.point ?? pointOf(peer)
     const common = followed().filter((tag) => {
       const isFollowed = link?.follows(tag.slice(0, 32)) === true
-      return isFollowed || placement.custodiansOf(host.location(tag))(peer)
+      return isFollowed || placement.custodiansOf(host.location(tag))(point)
     })
     for (let i = 0; i < TAG_SCOPES_MAX && i * SCOPE_TAGS_MAX < common.length; i++) {
       const some = common.slice(i * SCOPE_TAGS_MAX, (i + 1) * SCOPE_TAGS_MAX)

@@ -1,6 +1,7 @@
 import type { Crypto, Random } from '../crypto.ts'
 import { earlier } from '../deadlines.ts'
 import type { Deadline, Instant, PathKind, PeerId } from '../io.ts'
+import type { OutgoingDatagram } from '../transport/outgoing-datagram.ts'
 import { Transport } from '../transport/transport.ts'
 import { ascii } from '../wire/bytes.ts'
 import type { SessionFrame } from '../wire/frames.ts'
@@ -72,7 +73,7 @@ export class Session implements SessionPort {
   #isLetGo = false
 
   constructor(
-    options: { crypto: Crypto; random: Random; host: SessionHost },
+    options: { crypto: Crypto; random: Random; host: SessionHost; scratch?: OutgoingDatagram },
     established: Established,
     now: Instant,
   ) {
@@ -85,9 +86,9 @@ export class Session implements SessionPort {
     this.#usedAt = now
     this.#crypto = options.crypto
     this.#host = options.host
-    const transport = new Transport({ isInitiator })
+    const { random, host, scratch } = options
+    const transport = new Transport({ isInitiator, ...(scratch && { scratch }) })
     this.#transport = transport
-    const { random, host } = options
     const report: ConstructorParameters<typeof Steering>[0]['report'] = (event, at) =>
       host.event(this, event, at)
     this.#steering = new Steering({ transport, random, isInitiator, report }, now)

@@ -1,6 +1,7 @@
 import { TimerQueue } from '../collections/timer-queue.ts'
 import type { Crypto, Random } from '../crypto.ts'
 import type { Deadline, Endpoint, Instant, LeaveReason, PeerId, RejectCode } from '../io.ts'
+import { OutgoingDatagram } from '../transport/outgoing-datagram.ts'
 import type { Address } from '../wire/address.ts'
 import { fromHex } from '../wire/bytes.ts'
 import { destinationOf, isSealed } from '../wire/datagram.ts'
@@ -42,6 +43,8 @@ export class Sessions {
   readonly #handshakes: Handshakes
   readonly #table = new SessionTable()
   readonly #timers = new TimerQueue<PeerId>()
+  /** One for all: a datagram is sealed before the next is begun. */
+  readonly #scratch = new OutgoingDatagram()
   /** Touched and to be settled, in that order. */
   readonly #dirty: Session[] = []
 
@@ -193,8 +196,8 @@ export class Sessions {
     if (this.#table.size >= SESSIONS_MAX && !this.#dropLost()) {
       return this.#host.reject('over-limit', result.route)
     }
-    const options = { crypto: this.#crypto, random: this.#random, host: this.#sessionHost }
-    const session = new Session(options, result, now)
+    const shared = { crypto: this.#crypto, random: this.#random, scratch: this.#scratch }
+    const session = new Session({ ...shared, host: this.#sessionHost }, result, now)
     this.#table.add(session)
     this.#touch(session)
     this.#host.identified(result.route, result.peer)

@@ -45,9 +45,11 @@ export type { Reception } from './reception.ts'
 export interface TransportOptions {
   /** Whether our streams are the even ones. */
   readonly isInitiator: boolean
+  /** Where datagrams are filled. Others may share it: each is sealed before the next is begun. */
+  readonly scratch?: OutgoingDatagram
 }
 
-/** The next datagram's plaintext. `frames` is valid until the following call of `next`. */
+/** The next datagram's plaintext. `frames` is valid until the next is begun. */
 export interface NextDatagram {
   readonly path: number
   readonly number: number
@@ -84,13 +86,13 @@ export class Transport {
   #turn = 0
   /** When `next` may have another datagram. */
   #releaseAt = Number.POSITIVE_INFINITY
-  /** Kept while anything is in flight. */
-  #scratch: OutgoingDatagram | undefined
+  readonly #scratch: OutgoingDatagram
   #nextNumber = 0
   #largestAcked = -1
 
   constructor(options: TransportOptions) {
     this.#isInitiator = options.isInitiator
+    this.#scratch = options.scratch ?? new OutgoingDatagram()
     this.#outgoing = new OutgoingMessages(this.#credit, this.#events)
     this.#incoming = new IncomingMessages(this.#window, this.#budget, this.#events)
   }
@@ -217,7 +219,6 @@ export class Transport {
     const next = this.#nextPushed(now) ?? this.#nextData(now) ?? this.#nextAck(now)
     // Until `next` yields nothing there may be more: a driver that stops early is called back at once.
     if (next !== undefined) this.#releaseAt = now
-    else if (this.bytesInFlight === 0) this.#scratch = undefined
     return next
   }
 
@@ -425,7 +426,6 @@ export class Transport {
   }
 
   #begin(path: Path): OutgoingDatagram {
-    this.#scratch ??= new OutgoingDatagram()
     this.#scratch.begin(path.plaintextBytes)
     return this.#scratch
   }

@@ -1,4 +1,5 @@
 import type { Instant, PeerId } from '../../io.ts'
+import { type IdPoint, pointOf } from '../../overlay/id-space.ts'
 import type { SessionPort } from '../../session/port.ts'
 import { SeenSet } from '../seen.ts'
 import { encodeShorts, KIND_HAVE, SHORTS_MAX } from './spread-messages.ts'
@@ -28,6 +29,7 @@ export interface QueuedPacket {
 
 export class Link {
   readonly port: SessionPort
+  readonly point: IdPoint
   readonly sendMessage: (payload: Uint8Array, onAcked?: () => void) => void
   /** Random: orders links in a way that remotes cannot foresee. */
   readonly salt: number
@@ -59,6 +61,7 @@ export class Link {
     sendMessage: (payload: Uint8Array, onAcked?: () => void) => void,
   ) {
     this.port = port
+    this.point = pointOf(port.peer)
     this.salt = salt
     this.sendMessage = sendMessage
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { MALFORMED } from '../../errors.ts'
 import type { Instant, PeerId } from '../../io.ts'
+import { distanceOf, pointOf } from '../../overlay/id-space.ts'
 import type { Placement } from '../../overlay/placement.ts'
 import { SeededRandom } from '../../seeded.fixture.ts'
 import type { SessionPort } from '../../session/port.ts'
@@ -41,7 +42,7 @@ export class Neighbour {
   isDormant = false
 
   constructor(number: number) {
-    const peer = number.toString(16).padStart(64, '0') as PeerId
+    const peer = number.toString(16).padStart(16, '0').padEnd(64, '0') as PeerId
     this.peer = peer
     const rttMs = () => this.rttMs
     const isDormant = () => this.isDormant
@@ -122,7 +123,8 @@ export class SpreadBench {
         return bench.isSmall
       },
       isOurs: () => this.isSmall || this.isOurs,
-      custodiansOf: () => (peer) => this.isSmall || this.custodians.has(peer),
+      custodiansOf: () => (point) =>
+        this.isSmall || [...this.custodians].some((peer) => distanceOf(pointOf(peer), point) === 0),
       ownBits: 0,
       nearer: (_location, count) => this.nearer.slice(0, count),
     }

@@ -187,7 +187,7 @@ export class Spread {
     const place = pointOf(this.#host.location(held.tag))
     const further = this.links()
       .filter((link) => !link.known.has(shortOf(held)))
-      .map((link) => ({ link, distance: distanceOf(pointOf(link.peer), place) }))
+      .map((link) => ({ link, distance: distanceOf(link.point, place) }))
       .sort((a, b) => a.distance - b.distance)
       .slice(0, WIDER_BY)
       .map(({ link }) => link)
@@ -417,7 +417,7 @@ export class Spread {
         link.follows(prefix) ||
         (isUndecided && link.isEverything === undefined) ||
         this.#host.isFellow(link.peer, tag) ||
-        isCustodian(link.peer),
+        isCustodian(link.point),
     )
     if (placement.isSmall || placement.isOurs(location)) return targets
     for (const peer of placement.nearer(location, NEARER)) {
@@ -453,7 +453,7 @@ export class Spread {
     for (const tag of isSmall ? [] : this.#host.followedPrivately()) {
       const isCustodian = placement.custodiansOf(this.#host.location(tag))
       for (const [link, tags] of tagsOf)
-        if (tags.length < INTEREST_TAGS_MAX && isCustodian(link.peer)) tags.push(prefixOf(tag))
+        if (tags.length < INTEREST_TAGS_MAX && isCustodian(link.point)) tags.push(prefixOf(tag))
     }
     const isFew = this.#links.size < FEW_LINKS
     for (const [link, tags] of tagsOf) {
