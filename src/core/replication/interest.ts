@@ -8,7 +8,7 @@ import type { Deadline, Instant } from '../io.ts'
  * Guess: members come one by one, each of them a mailbox. Who hears of one this late compares the later, and
  * members of a subcluster are given what is published in it whether they told or not.
  */
-const GAP_MS = 1_000
+const GAP_MS = 100
 
 export interface InterestHost {
   now(): Instant
