@@ -43,9 +43,7 @@ const PAYLOAD_BYTES = 64
 const load = (path: string) => import(new URL(path, process.argv[2]).href)
 const { sodiumNative }: Providers = await load('crypto/index.js')
 const { Replication, STORED_PREFIXES }: Replicating = await load('core/replication/replication.js')
-const { encodePacketMessage, HOP_LAST }: Spreading = await load(
-  'core/replication/spread/spread-messages.js',
-)
+const { encodePacketMessage }: Spreading = await load('core/replication/spread/spread-messages.js')
 const { sealPacket }: Sealing = await load('core/replication/packet-seal.js')
 const { SubclusterKeys }: Keys = await load('core/groups/subcluster-keys.js')
 
@@ -81,7 +79,7 @@ function sealedPacket(number: number): Uint8Array {
   const today = keys.at(createdS)
   if (today === undefined) throw new Error('a day was forgotten')
   const { bytes } = sealPacket(crypto, today, author, draft)
-  return encodePacketMessage(bytes, HOP_LAST, false)
+  return encodePacketMessage(bytes, undefined, false)
 }
 
 /** From one neighbour, which was asked for them. */

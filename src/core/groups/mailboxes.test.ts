@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Instant } from '../io.ts'
 import { sealPacket } from '../replication/packet-seal.ts'
-import { encodePacketMessage, HOP_LAST } from '../replication/spread/spread-messages.ts'
+import { encodePacketMessage } from '../replication/spread/spread-messages.ts'
 import { SeededRandom } from '../seeded.fixture.ts'
 import { ascii, toHex } from '../wire/bytes.ts'
 import { mailKey } from './mail-key.ts'
@@ -277,7 +277,7 @@ test('what a member seals into a mailbox that is no letter is refused', () => {
     const salt = new SeededRandom(payload.length).bytes(12)
     const draft = { ...content, createdS, lifeMinutes: 60, salt }
     const { bytes } = sealPacket(crypto, keys, identity, draft)
-    const message = encodePacketMessage(bytes, HOP_LAST, false)
+    const message = encodePacketMessage(bytes, undefined, false)
     atB.receive({ kind: 'message', number: 0, payload: message })
   }
   assert.deepEqual(b.rejected, Array(4).fill('malformed'))
@@ -319,7 +319,7 @@ test('mailboxes are opened one after the other, and at once for who gives what m
     const draft = { ...content, createdS, lifeMinutes: 60, salt: mesh.random.bytes(12) }
     const payload = encodePacketMessage(
       sealPacket(crypto, keys, identity, draft).bytes,
-      HOP_LAST,
+      undefined,
       wantsReceipt,
     )
     const peer = others[number]?.peerId

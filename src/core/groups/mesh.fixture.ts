@@ -48,7 +48,7 @@ export class FakePeer {
   constructor(mesh: Mesh, seed: number, options: FakePeerOptions = {}) {
     this.mesh = mesh
     this.disk = options.disk ?? new Map()
-    const placement = options.placement ?? smallPlacement(() => mesh.ports.length / 2 + 1)
+    const placement = options.placement ?? smallPlacement(() => mesh.size)
     const keys = crypto.signingKeyPair(new Uint8Array(32).fill(seed))
     this.peerId = toHex(keys.publicKey) as PeerId
     const config: GroupsConfig = {
@@ -247,6 +247,11 @@ export class Mesh {
 
   constructor(seed = 1) {
     this.random = new SeededRandom(seed)
+  }
+
+  /** Peers that somebody is connected with, at least one. */
+  get size(): number {
+    return Math.max(1, new Set(this.ports.map(({ owner }) => owner)).size)
   }
 
   get wall(): UnixMs {

@@ -5,11 +5,7 @@ import { CAUSAL_WAIT_MS } from '../replication/causal.ts'
 import { encodeLeaf, KIND_WANT_LEAVES } from '../replication/leaves/leaf-messages.ts'
 import { type SealedPacket, sealPacket } from '../replication/packet-seal.ts'
 import { HELD_WAIT_MS } from '../replication/spread/receipts.ts'
-import {
-  encodePacketMessage,
-  HOP_LAST,
-  KIND_PACKET,
-} from '../replication/spread/spread-messages.ts'
+import { encodePacketMessage, KIND_PACKET } from '../replication/spread/spread-messages.ts'
 import { SeededRandom } from '../seeded.fixture.ts'
 import { ascii, toHex } from '../wire/bytes.ts'
 import {
@@ -58,8 +54,8 @@ function sealedBy(
   return sealPacket(crypto, keysAt(createdS), keyPair, draft)
 }
 
-function give(port: FakePort, packet: Uint8Array, hop = 1): void {
-  const payload = encodePacketMessage(packet, hop, false)
+function give(port: FakePort, packet: Uint8Array, isFromKeeping = false): void {
+  const payload = encodePacketMessage(packet, isFromKeeping ? undefined : 1, false)
   port.receive({ kind: 'message', number: 0, payload })
 }
 
@@ -230,12 +226,12 @@ test('wrong, early and orphaned leaves change nothing, and another may bring the
     return b.rejected.splice(0)
   }
   assert.deepEqual(leaf(liar, first.level, first.index, first.bytes), ['unknown'])
-  give(liar, bytes, HOP_LAST)
+  give(liar, bytes, true)
   assert.deepEqual(leaf(liar, 0, 0, new Uint8Array(1152)), ['unknown'])
   assert.deepEqual(leaf(liar, 200, 2 ** 40, new Uint8Array(5000)), ['unauthentic'])
   const wrong = new Uint8Array(first.bytes.length)
   assert.notDeepEqual(leaf(honest, first.level, first.index, wrong), [])
-  give(honest, bytes, HOP_LAST)
+  give(honest, bytes, true)
   for (const each of leaves) leaf(honest, each.level, each.index, each.bytes)
   assert.deepEqual(b.of('packet')[0]?.value, new SeededRandom(8).bytes(30_000))
 })

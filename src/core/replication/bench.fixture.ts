@@ -8,7 +8,7 @@ import { ascii, fromHex, toHex } from '../wire/bytes.ts'
 import type { PacketKeys, SealedPacket } from './packet-seal.ts'
 import { sealPacket } from './packet-seal.ts'
 import { Replication, STORED_PREFIXES } from './replication.ts'
-import { encodePacketMessage, HOP_LAST } from './spread/spread-messages.ts'
+import { type Copies, encodePacketMessage } from './spread/spread-messages.ts'
 import type { Delivered, Progress } from './subscriptions.ts'
 
 /** One peer's replication, with neighbours whose messages the test makes, a disk and a clock. */
@@ -180,10 +180,10 @@ export class ReplicationBench {
   give(
     link: FakeLink,
     packet: Uint8Array,
-    hop = HOP_LAST,
+    copies?: Copies,
     wantsReceipt = false,
   ): string | undefined {
-    this.says(link, encodePacketMessage(packet, hop, wantsReceipt))
+    this.says(link, encodePacketMessage(packet, copies, wantsReceipt))
     return this.rejected.splice(0).join() || undefined
   }
 

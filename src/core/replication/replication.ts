@@ -23,7 +23,12 @@ import { decodePacket, isPacketSigned, isTimely, type Packet, packetId } from '.
 import { type OpenedPacket, PARENT_BYTES, sealPacket } from './packet-seal.ts'
 import { isReconcileMessage } from './reconcile/reconciler.ts'
 import { Spread, shortOf } from './spread/spread.ts'
-import { decodeSpreadMessage, HOP_LAST, KIND_HELD, KIND_PACKET } from './spread/spread-messages.ts'
+import {
+  type Copies,
+  decodeSpreadMessage,
+  KIND_HELD,
+  KIND_PACKET,
+} from './spread/spread-messages.ts'
 import type { EpochSource } from './subscription.ts'
 import {
   type Delivered,
@@ -359,7 +364,11 @@ export class Replication {
   /** Cheap checks before dear ones: length, time, seen, budget, signature; then what only members can. */
   #onPacket(
     port: SessionPort,
-    message: { readonly hop: number; readonly wantsReceipt: boolean; readonly packet: Uint8Array },
+    message: {
+      readonly copies: Copies
+      readonly wantsReceipt: boolean
+      readonly packet: Uint8Array
+    },
     at: Moment,
   ): void {
     const { crypto, host } = this.#config
@@ -383,7 +392,7 @@ export class Replication {
       this.#spread.faulted(peer, at.now)
       return host.reject('unauthentic')
     }
-    const held = this.#take(packet, id, port, message.hop, at)
+    const held = this.#take(packet, id, port, message.copies, at)
     this.#spread.settled(short)
     if (held === undefined) return host.reject('over-limit')
     if (message.wantsReceipt && held.duty !== 'passing')
@@ -411,7 +420,7 @@ export class Replication {
     packet: Packet,
     id: Uint8Array,
     port: SessionPort,
-    hop: number,
+    copies: Copies,
     at: Moment,
   ): HeldPacket | undefined {
     const { peer } = port
@@ -425,10 +434,10 @@ export class Replication {
     if (held === undefined) return undefined
     this.#comparing.changed(at.now)
     this.#large.want(held, peer, at.now)
-    if (hop < HOP_LAST || this.#comparing.isWorthTelling(peer))
-      this.#spread.forward(held, peer, hop, at.now)
+    if (copies !== undefined || this.#comparing.isWorthTelling(peer))
+      this.#spread.forward(held, peer, copies, at.now)
     if (isOurs && held.isWhole)
-      this.#subscriptions.arrived(held, own, viaOf(own.opened, port, hop), peer, at)
+      this.#subscriptions.arrived(held, own, viaOf(own.opened, port, copies), peer, at)
     return held
   }
 
@@ -493,7 +502,7 @@ export class Replication {
 }
 
 /** How a packet came: from its author's hand, passed on by another, or out of somebody's keeping. */
-function viaOf(opened: OpenedPacket, port: SessionPort, hop: number): PacketInfo['via'] {
+function viaOf(opened: OpenedPacket, port: SessionPort, copies: Copies): PacketInfo['via'] {
   if (toHex(opened.author) === port.peer) return port.path === 'relayed' ? 'relayed' : 'direct'
-  return hop < HOP_LAST ? 'relayed' : 'cache'
+  return copies === undefined ? 'cache' : 'relayed'
 }

@@ -17,7 +17,7 @@ function linkTo(neighbour: Neighbour): Link {
 function queued(number: number) {
   const held = heldPacket(number)
   const { name, tag } = held
-  return { name, short: shortName(held), tag, hop: 1, wantsReceipt: false }
+  return { name, short: shortName(held), tag, copies: 1, wantsReceipt: false }
 }
 
 // Turns red when either bound goes.

@@ -2,7 +2,7 @@ import type { Instant, PeerId } from '../../io.ts'
 import { type IdPoint, pointOf } from '../../overlay/id-space.ts'
 import type { SessionPort } from '../../session/port.ts'
 import { SeenSet } from '../seen.ts'
-import { encodeShorts, KIND_HAVE, SHORTS_MAX } from './spread-messages.ts'
+import { type Copies, encodeShorts, KIND_HAVE, SHORTS_MAX } from './spread-messages.ts'
 
 /**
  * What spreads over one session: what its remote keeps and already has, what waits to be sent to it,
@@ -23,7 +23,7 @@ export interface QueuedPacket {
   readonly name: string
   readonly short: string
   readonly tag: string
-  readonly hop: number
+  readonly copies: Copies
   readonly wantsReceipt: boolean
 }
 

@@ -9,6 +9,7 @@ import { fromHex } from '../../wire/bytes.ts'
 import type { HeldPacket } from '../cache/held-packet.ts'
 import { Spread } from './spread.ts'
 import {
+  type Copies,
   decodeSpreadMessage,
   KIND_INTEREST,
   KIND_PACKET,
@@ -68,12 +69,12 @@ export class Neighbour {
     while (this.acks.length > 0) this.acks.shift()?.()
   }
 
-  /** Packets that were pushed here: names, hop and whether a receipt is wanted. */
-  get packets(): { short: string; hop: number; wantsReceipt: boolean }[] {
+  /** Packets that were pushed here: names, copies to push and whether a receipt is wanted. */
+  get packets(): { short: string; copies: Copies; wantsReceipt: boolean }[] {
     return this.got.flatMap((message) => {
       if (message.kind !== KIND_PACKET) return []
-      const { hop, wantsReceipt, packet } = message
-      return [{ short: Buffer.from(packet.subarray(0, 8)).toString('hex'), hop, wantsReceipt }]
+      const { copies, wantsReceipt, packet } = message
+      return [{ short: Buffer.from(packet.subarray(0, 8)).toString('hex'), copies, wantsReceipt }]
     })
   }
 

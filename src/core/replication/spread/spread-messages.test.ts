@@ -9,7 +9,6 @@ import {
   encodeInterest,
   encodePacketMessage,
   encodeShorts,
-  HOP_LAST,
   INTEREST_TAGS_MAX,
   KIND_HAVE,
   KIND_HELD,
@@ -34,8 +33,8 @@ test('the messages are those of the vectors, byte for byte', () => {
   const packet = utf8('packet')
   const made = [
     encodePacketMessage(packet, 0, false),
-    encodePacketMessage(packet, 2, true),
-    encodePacketMessage(packet, 1000, true),
+    encodePacketMessage(packet, 37, true),
+    encodePacketMessage(packet, undefined, true),
     encodeShorts(KIND_HAVE, SHORTS),
     encodeShorts(KIND_WANT, SHORTS),
     encodeShorts(KIND_LACK, SHORTS),
@@ -50,12 +49,12 @@ test('the messages are those of the vectors, byte for byte', () => {
 })
 
 test('every message decodes to what was encoded, also at the limits', () => {
-  for (const hop of [0, 1, HOP_LAST])
+  for (const copies of [undefined, 0, 1, 37, 46_339])
     for (const wantsReceipt of [false, true])
       for (const packet of [new Uint8Array(0), new Uint8Array(1168).fill(7)])
-        assert.deepEqual(decodeSpreadMessage(encodePacketMessage(packet, hop, wantsReceipt)), {
+        assert.deepEqual(decodeSpreadMessage(encodePacketMessage(packet, copies, wantsReceipt)), {
           kind: KIND_PACKET,
-          hop,
+          copies,
           wantsReceipt,
           packet,
         })
@@ -65,6 +64,19 @@ test('every message decodes to what was encoded, also at the limits', () => {
   const tags = Array.from({ length: INTEREST_TAGS_MAX }, () => TAG)
   const interest = { kind: KIND_INTEREST, isEverything: false, links: 255, tags }
   assert.deepEqual(decodeSpreadMessage(encodeInterest(false, 255, tags)), interest)
+})
+
+test('copies are rounded down, by a sixth at most, and never beyond the greatest that can be told', () => {
+  const told = (copies: number) => {
+    const message = decodeSpreadMessage(encodePacketMessage(new Uint8Array(1), copies, false))
+    return message !== MALFORMED && message.kind === KIND_PACKET ? message.copies : undefined
+  }
+  for (let copies = 0; copies < 5_000; copies++) {
+    const rounded = told(copies) ?? Number.NaN
+    assert.ok(rounded <= copies && rounded + 1 > (copies + 1) / 1.2, `${copies} as ${rounded}`)
+  }
+  assert.equal(told(2 ** 50), 46_339)
+  assert.equal(told(0.9), 0)
 })
 
 // Each line turns red when its check goes.

@@ -22,17 +22,26 @@ export const SHORTS_MAX = 128
 export const TAG_PREFIX_BYTES = 16
 /** Guess: ten days of six subclusters; what does not fit is found by reconciling. */
 export const INTEREST_TAGS_MAX = 64
-/** From this hop on a packet is announced, never pushed. */
-export const HOP_LAST = 0x3f
 const RECEIPT_BIT = 0x40
+/** How many more copies may be pushed: in steps of a quarter of an octave, to 46,339. */
+const STEPS_OF_DOUBLING = 4
+const STEP_MAX = 0x3e
+/** The packet was asked for, or comes out of keeping. */
+const STEP_GIVEN = 0x3f
 const FLAG_EVERYTHING = 1
 
 export type ShortsKind = typeof KIND_HAVE | typeof KIND_WANT | typeof KIND_LACK | typeof KIND_HELD
 
+/**
+ * How many more copies of a packet may be pushed beyond who gets this one, 0 to 46,339. Undefined: it was
+ * not pushed here, but asked for or given out of somebody's keeping.
+ */
+export type Copies = number | undefined
+
 export type SpreadMessage =
   | {
       readonly kind: typeof KIND_PACKET
-      readonly hop: number
+      readonly copies: Copies
       /** The sender wants to be told when it is on disk. */
       readonly wantsReceipt: boolean
       readonly packet: Uint8Array
@@ -52,8 +61,9 @@ export function decodeSpreadMessage(payload: Uint8Array): SpreadMessage | Malfor
   const kind = reader.u8()
   if (kind >= KIND_PACKET) {
     const wantsReceipt = (kind & RECEIPT_BIT) !== 0
-    const hop = kind & HOP_LAST
-    return reader.end({ kind: KIND_PACKET, hop, wantsReceipt, packet: reader.rest() })
+    const step = kind & STEP_GIVEN
+    const copies = step === STEP_GIVEN ? undefined : copiesOf(step)
+    return reader.end({ kind: KIND_PACKET, copies, wantsReceipt, packet: reader.rest() })
   }
   switch (kind) {
     case KIND_HAVE:
@@ -81,12 +91,25 @@ function readNames(reader: Reader, bytes: number, max: number): string[] | undef
   return names
 }
 
+function copiesOf(step: number): number {
+  return Math.floor(2 ** (step / STEPS_OF_DOUBLING)) - 1
+}
+
+/** Copies are rounded down, by a sixth at most. */
+function stepOf(copies: number): number {
+  if (copies < 1) return 0
+  let step = STEPS_OF_DOUBLING
+  while (step < STEP_MAX && copiesOf(step + 1) <= copies) step++
+  return step
+}
+
 export function encodePacketMessage(
   packet: Uint8Array,
-  hop: number,
+  copies: Copies,
   wantsReceipt: boolean,
 ): Uint8Array {
-  const head = KIND_PACKET | Math.min(hop, HOP_LAST) | (wantsReceipt ? RECEIPT_BIT : 0)
+  const step = copies === undefined ? STEP_GIVEN : stepOf(copies)
+  const head = KIND_PACKET | step | (wantsReceipt ? RECEIPT_BIT : 0)
   return new Writer(1 + packet.length).u8(head).put(packet).done()
 }
 

@@ -3,9 +3,8 @@ import { test } from 'node:test'
 import type { Instant } from '../../io.ts'
 import { QUEUED_PACKETS_MAX, UNDER_WAY_MAX } from './link.ts'
 import { heldPacket, type Neighbour, SpreadBench, shortName } from './neighbours.fixture.ts'
-import { DEGREE, FELLOWS_MAX, pushDepth, SHUN_MS } from './spread.ts'
+import { DEGREE, FELLOWS_MAX, SHUN_MS } from './spread.ts'
 import {
-  HOP_LAST,
   INTEREST_TAGS_MAX,
   KIND_HAVE,
   KIND_HELD,
@@ -18,7 +17,7 @@ const FLUSH_MS = 5
 const isPushedTo = ({ packets }: Neighbour) => packets.length > 0
 const isTold = (neighbour: Neighbour) => neighbour.of(KIND_HAVE).length > 0
 
-/** A network of 1,024 in which everyone keeps everything, so that packets are pushed for two hops. */
+/** A network of 1,024 in which everyone keeps everything. */
 function wide(neighbours: number): SpreadBench {
   const bench = new SpreadBench()
   bench.networkSize = 1024
@@ -26,19 +25,14 @@ function wide(neighbours: number): SpreadBench {
   return bench
 }
 
-test('a packet is pushed for as many hops as it takes to reach a twelfth of a quarter', () => {
-  const depths = [1, 4, 43, 44, 483, 484, 5323, 5324, 1_000_000].map(pushDepth)
-  assert.deepEqual(depths, [0, 0, 0, 1, 1, 2, 2, 3, 5])
-})
-
-test('a publisher pushes to twelve neighbours, or to every fellow while these are not too many', () => {
+test('a publisher pushes to twelve neighbours, and to its fellows while these are not too many', () => {
   for (const [fellows, others, pushes] of [
     [0, 5, 5],
     [0, 40, DEGREE],
     [30, 0, 30],
     [30, 40, 30 + DEGREE],
     [FELLOWS_MAX, 1, FELLOWS_MAX + 1],
-    [FELLOWS_MAX + 1, 0, DEGREE],
+    [FELLOWS_MAX + 1, 0, FELLOWS_MAX],
   ] as const) {
     const bench = wide(fellows + others)
     for (const { peer } of bench.neighbours.slice(0, fellows)) bench.fellows.add(peer)
@@ -48,41 +42,48 @@ test('a publisher pushes to twelve neighbours, or to every fellow while these ar
     assert.equal(got.length, pushes, `${fellows} fellows, ${others} others`)
     for (const { packets } of got)
       assert.deepEqual(packets, [
-        { short: shortName(held), hop: packets[0]?.hop, wantsReceipt: true },
+        { short: shortName(held), copies: packets[0]?.copies, wantsReceipt: true },
       ])
     bench.pass(FLUSH_MS)
     assert.deepEqual(bench.who(isTold), [])
   }
 })
 
-test('who got a packet from its publisher pushes it on only when the publisher reached few', () => {
-  const few = wide(DEGREE)
-  few.spread.publish(few.hold(1), few.now, () => {})
-  assert.equal(few.neighbours[0]?.packets[0]?.hop, 1)
-  const most = wide(DEGREE)
-  most.networkSize = 3 * DEGREE
-  most.spread.publish(most.hold(1), most.now, () => {})
-  assert.equal(most.neighbours[0]?.packets[0]?.hop, HOP_LAST)
+// 512 copies of 1,024: 12 go out, and each may become 41 more, which is written as 37.
+test('half of those that a packet is for get a pushed copy, and who gets one may push its share', () => {
+  for (const [networkSize, copies] of [
+    [1024, 37],
+    [4 * DEGREE, 1],
+    [2 * DEGREE, 0],
+    [DEGREE, 0],
+    [2 ** 40, 46_339],
+  ] as const) {
+    const bench = wide(DEGREE)
+    bench.networkSize = networkSize
+    bench.spread.publish(bench.hold(1), bench.now, () => {})
+    for (const { packets } of bench.neighbours) assert.equal(packets[0]?.copies, copies)
+  }
 })
 
-test('a packet that is new is pushed on while its hops last, to two at the last one, and told after', () => {
-  for (const [hop, pushes] of [
-    [1, DEGREE],
-    [2, 2],
-    [3, 0],
-    [HOP_LAST, 0],
+// Turns red when a share is not divided, or when a remote may name more copies than half of us.
+test('a packet that is new is pushed on while its copies last, and the others are told', () => {
+  for (const [copies, pushes, each] of [
+    [undefined, 0, 0],
+    [0, 0, 0],
+    [2, 2, 0],
+    [37, DEGREE, 2],
+    [46_339, DEGREE, 37],
   ] as const) {
     const bench = wide(40)
     const held = bench.hold(1)
     const stranger = new SpreadBench().neighbour().peer
-    bench.spread.forward(held, stranger, hop, bench.now)
+    bench.spread.forward(held, stranger, copies, bench.now)
     const pushed = bench.who(isPushedTo)
     const from = pushed.some(({ peer }) => peer === stranger) ? 1 : 0
     assert.equal(from, 0, 'not back to who sent it')
-    const isFromChosen = pushed.length === pushes - 1
-    assert.ok(pushed.length === pushes || (hop === 1 && isFromChosen), `hop ${hop}`)
+    assert.equal(pushed.length, pushes, `${copies} copies`)
     for (const { packets } of pushed)
-      assert.deepEqual(packets, [{ short: shortName(held), hop: hop + 1, wantsReceipt: false }])
+      assert.deepEqual(packets, [{ short: shortName(held), copies: each, wantsReceipt: false }])
     assert.deepEqual(bench.who(isTold), [])
     bench.pass(FLUSH_MS)
     const told = bench.who(isTold)
@@ -105,8 +106,8 @@ test('nothing is sent to who has it: who sent it, announced it, holds it, or has
   bench.says(announced, KIND_HAVE, short)
   bench.says(holds, KIND_HELD, short)
   bench.spread.seen(brought.peer, short)
-  for (const hop of [1, 3]) {
-    bench.spread.forward(held, from.peer, hop, bench.now)
+  for (const copies of [100, 0]) {
+    bench.spread.forward(held, from.peer, copies, bench.now)
     bench.pass(FLUSH_MS)
   }
   const got = bench.who((neighbour) => isPushedTo(neighbour) || isTold(neighbour))
@@ -122,7 +123,7 @@ test('announcements of five milliseconds go together, but for what the neighbour
   assert.ok(from && other)
   const packets = Array.from({ length: SHORTS_MAX + 12 }, (_, i) => bench.hold(i + 1))
   for (const held of packets) {
-    bench.spread.forward(held, from.peer, HOP_LAST, bench.now)
+    bench.spread.forward(held, from.peer, undefined, bench.now)
     bench.now = (bench.now + 0.02) as Instant
   }
   const shorts = packets.map(shortName)
@@ -140,7 +141,7 @@ test('announcements of five milliseconds go together, but for what the neighbour
     shorts.filter((_, i) => i !== 5),
   )
   assert.equal(bench.spread.deadline(), undefined)
-  bench.spread.forward(packets[0] ?? heldPacket(0), from.peer, HOP_LAST, bench.now)
+  bench.spread.forward(packets[0] ?? heldPacket(0), from.peer, undefined, bench.now)
   bench.pass(FLUSH_MS)
   assert.equal(other.of(KIND_HAVE).length, 2, 'told once')
 })
@@ -156,7 +157,7 @@ test('of forty neighbours always the same twelve hear of a tag, others of anothe
       bench.spread.forward(
         bench.hold(100 * tag + round, digits),
         bench.neighbours[0]?.peer ?? ('' as never),
-        HOP_LAST,
+        undefined,
         bench.now,
       )
       bench.pass(FLUSH_MS)
@@ -282,18 +283,20 @@ test('who follows a mailbox is told to its custodians alone', () => {
   assert.equal(neighbour.interests.length, before, 'no others hear of a change that is not theirs')
 })
 
-test('a WANT is answered with the packet, which goes no further by pushing, or a LACK', () => {
+test('a WANT is answered with the packet, which is not pushed on, or a LACK', () => {
   const bench = wide(2)
   const [asker] = bench.neighbours
   assert.ok(asker)
   const held = bench.hold(1)
   const unknown = shortName(heldPacket(99))
   bench.says(asker, KIND_WANT, unknown, shortName(held))
-  assert.deepEqual(asker.packets, [{ short: shortName(held), hop: HOP_LAST, wantsReceipt: false }])
+  assert.deepEqual(asker.packets, [
+    { short: shortName(held), copies: undefined, wantsReceipt: false },
+  ])
   assert.deepEqual(asker.of(KIND_LACK), [[unknown]])
 })
 
-test('what is announced is asked for after 10 ms, of the next after 40 ms and one and a half trips', () => {
+test('what is announced is asked for after 10 ms, of the next after 20 ms and one and a quarter trips', () => {
   const bench = wide(3)
   const [first, second, third] = bench.neighbours
   assert.ok(first && second && third)
@@ -304,7 +307,7 @@ test('what is announced is asked for after 10 ms, of the next after 40 ms and on
   assert.deepEqual(asked(), [0, 0, 0])
   bench.pass(1)
   assert.deepEqual(asked(), [1, 0, 0])
-  bench.pass(40 + 150 - 1)
+  bench.pass(20 + 125 - 1)
   assert.deepEqual(asked(), [1, 0, 0])
   bench.pass(1)
   assert.deepEqual(asked(), [1, 1, 0])
@@ -444,7 +447,9 @@ test('what a comparison found lacking is given after everything else, and not wh
   ]
   assert.deepEqual(got, expected.map(shortName))
   assert.ok(
-    neighbour.packets.every(({ hop, short }) => hop === HOP_LAST || short === shortName(fresh)),
+    neighbour.packets.every(
+      ({ copies, short }) => copies === undefined || short === shortName(fresh),
+    ),
   )
 })
 

@@ -10,10 +10,10 @@ import type { HeldPacket } from '../cache/packet-store.ts'
 import { Link, type QueuedPacket } from './link.ts'
 import { HELD_WAIT_MS, Receipts } from './receipts.ts'
 import {
+  type Copies,
   encodeInterest,
   encodePacketMessage,
   encodeShorts,
-  HOP_LAST,
   INTEREST_TAGS_MAX,
   KIND_HAVE,
   KIND_HELD,
@@ -35,12 +35,15 @@ import { Wants } from './wants.ts'
 
 /** Links that a packet of one tag goes to. */
 export const DEGREE = 12
-/** A publisher gives its packet itself to so many fellow members: nobody then has to ask. Guess. */
+/** A publisher gives its packet itself to so many fellow members: these need not ask. Guess. */
 export const FELLOWS_MAX = 64
 /** Who has so few neighbours hears of packets from each of them. Guess. */
 const FEW_LINKS = 6
-/** Copies that are pushed at the last pushing hop. */
-const LAST_PUSHES = 2
+/**
+ * Copies that are pushed, of as many as there are peers that the packet is for; the others ask. In a model
+ * of a thousand, half costs 0.2 duplicates a delivery and saves a fifth of the time against a quarter.
+ */
+const PUSHED_SHARE = 0.5
 /** How long announcements gather. */
 const FLUSH_MS = 5
 /** Of those that are nearer to a place that is not ours. */
@@ -167,15 +170,15 @@ export class Spread {
   /** A packet of ours, stored. `onHeld` is called once, when enough others hold it, or after a while. */
   publish(held: HeldPacket, now: Instant, onHeld: () => void): void {
     const targets = this.#targets(held.tag)
-    const fellows = targets.filter((link) => this.#host.isFellow(link.peer, held.tag))
-    const some = fellows.length <= FELLOWS_MAX ? fellows : []
-    const others = targets.filter((link) => !some.includes(link))
-    const chosen = [...some, ...this.#choose(others, held.tag)]
-    const hop = 3 * chosen.length >= this.#overlaySize(targets.length) ? HOP_LAST : 1
+    const isFellow = (link: Link) => this.#host.isFellow(link.peer, held.tag)
+    const fellows = this.#choose(targets.filter(isFellow), held.tag, FELLOWS_MAX)
+    const others = targets.filter((link) => !isFellow(link))
+    const chosen = [...fellows, ...this.#choose(others, held.tag)]
+    const copies = this.#copiesMax(targets.length) - chosen.length
     const waitsFrom = this.#links.size > 0 ? now : this.#aloneSince
     const until = Math.max(now, waitsFrom + HELD_WAIT_MS)
     this.receipts.published(shortOf(held), chosen.length, until, onHeld)
-    for (const link of chosen) this.#push(link, held, hop, true)
+    for (const link of chosen) this.#push(link, held, Math.max(0, copies / chosen.length), true)
     this.#pump(chosen)
     if (!this.#host.placement().isSmall)
       this.#widening.set(held.name, now + WIDER_MS, 'give to more')
@@ -192,37 +195,35 @@ export class Spread {
       .slice(0, WIDER_BY)
       .map(({ link }) => link)
     if (further.length === 0) return
-    for (const link of further) this.#push(link, held, 1, true)
+    const copies = this.#copiesMax(this.#targets(held.tag).length) / further.length
+    for (const link of further) this.#push(link, held, copies, true)
     this.#pump(further)
     this.#widening.set(name, now + WIDER_MS, 'give to more')
   }
 
   /** A packet that is new here goes on. */
-  forward(held: HeldPacket, from: PeerId, hop: number, now: Instant): void {
+  forward(held: HeldPacket, from: PeerId, copies: Copies, now: Instant): void {
     const short = shortOf(held)
     const targets = this.#targets(held.tag)
-    const depth = pushDepth(this.#overlaySize(targets.length))
-    const chosen = this.#choose(targets, held.tag)
-    let pushes = hop < depth ? DEGREE * 2 : hop === depth && depth > 0 ? LAST_PUSHES : 0
-    for (const link of chosen) {
-      if (link.peer === from || link.known.has(short)) continue
-      if (pushes > 0) {
-        pushes--
-        this.#push(link, held, hop + 1, false)
-      } else {
-        link.announce(short)
-        this.counters.packetsAnnounced++
-        this.#flushAt ??= (now + FLUSH_MS) as Instant
-      }
+    const lacking = this.#choose(targets, held.tag).filter(
+      (link) => link.peer !== from && !link.known.has(short),
+    )
+    const most = Math.min(copies ?? 0, this.#copiesMax(targets.length))
+    const pushed = lacking.slice(0, most)
+    for (const link of pushed) this.#push(link, held, most / pushed.length - 1, false)
+    for (const link of lacking.slice(pushed.length)) {
+      link.announce(short)
+      this.counters.packetsAnnounced++
+      this.#flushAt ??= (now + FLUSH_MS) as Instant
     }
-    this.#pump(chosen)
+    this.#pump(pushed)
   }
 
   /** Gives a remote these, whoever else has them, and asks for receipts. */
   offer(peer: PeerId, packets: readonly HeldPacket[]): void {
     const link = this.#links.get(peer)
     if (link === undefined) return
-    for (const held of packets) this.#push(link, held, HOP_LAST, true)
+    for (const held of packets) this.#push(link, held, undefined, true)
     this.#pump([link])
   }
 
@@ -368,7 +369,7 @@ export class Spread {
     for (const short of shorts) {
       const held = this.#host.heldByShort(short)
       if (held === undefined) lacking.push(short)
-      else this.#push(link, held, HOP_LAST, false)
+      else this.#push(link, held, undefined, false)
     }
     this.#sendShorts(link, KIND_LACK, lacking)
     this.#pump([link])
@@ -383,18 +384,18 @@ export class Spread {
       link?.sendMessage(encodeShorts(kind, shorts.slice(i, i + SHORTS_MAX)))
   }
 
-  #push(link: Link, held: HeldPacket, hop: number, wantsReceipt: boolean): void {
+  #push(link: Link, held: HeldPacket, copies: Copies, wantsReceipt: boolean): void {
     this.counters.packetsPushed++
-    link.push({ name: held.name, short: shortOf(held), tag: held.tag, hop, wantsReceipt })
+    link.push({ name: held.name, short: shortOf(held), tag: held.tag, copies, wantsReceipt })
   }
 
   #pump(links: readonly Link[]): void {
     for (const link of links) if (link.isUp) link.pump(this.#encode, this.#giftOf)
   }
 
-  readonly #encode = ({ name, hop, wantsReceipt }: QueuedPacket): Uint8Array | undefined => {
+  readonly #encode = ({ name, copies, wantsReceipt }: QueuedPacket): Uint8Array | undefined => {
     const held = this.#host.held(name)
-    return held && encodePacketMessage(held.bytes, hop, wantsReceipt)
+    return held && encodePacketMessage(held.bytes, copies, wantsReceipt)
   }
 
   readonly #giftOf = (name: string): QueuedPacket | undefined => {
@@ -402,7 +403,7 @@ export class Spread {
     if (held === undefined) return undefined
     const short = shortOf(held)
     const wantsReceipt = this.receipts.isAwaited(short)
-    return { name, short, tag: held.tag, hop: HOP_LAST, wantsReceipt }
+    return { name, short, tag: held.tag, copies: undefined, wantsReceipt }
   }
 
   /** Everyone who keeps or follows a tag, and those on the way to its place. */
@@ -427,22 +428,23 @@ export class Spread {
     return targets
   }
 
-  /** How many peers a packet goes to in the end. */
-  #overlaySize(targets: number): number {
+  /** Of a packet that concerns so many neighbours, and of the network in proportion. */
+  #copiesMax(targets: number): number {
     const links = Math.max(1, this.#links.size)
-    return Math.max(targets + 1, (this.#host.placement().networkSize * targets) / links)
+    const peers = Math.max(targets + 1, (this.#host.placement().networkSize * targets) / links)
+    return PUSHED_SHARE * peers
   }
 
   /** So many of them, in an order of our own for each tag, and everyone who has few others. */
-  #choose(targets: readonly Link[], tag: string): readonly Link[] {
-    if (targets.length <= DEGREE) return targets
+  #choose(targets: readonly Link[], tag: string, count = DEGREE): readonly Link[] {
+    if (targets.length <= count) return targets
     const seed = Number.parseInt(tag.slice(0, 8), 16)
     const order = targets
       .map((link) => ({ link, isAsleep: link.port.isDormant, score: mixed(seed, link.salt) }))
       .sort((a, b) => Number(a.isAsleep) - Number(b.isAsleep) || a.score - b.score)
       .map(({ link }) => link)
-    const lonely = order.slice(DEGREE).filter(({ remoteLinks }) => remoteLinks < FEW_LINKS)
-    return [...order.slice(0, DEGREE), ...lonely.slice(0, DEGREE)]
+    const lonely = order.slice(count).filter(({ remoteLinks }) => remoteLinks < FEW_LINKS)
+    return [...order.slice(0, count), ...lonely.slice(0, DEGREE)]
   }
 
   #tellInterest(links: readonly Link[]): void {
@@ -471,11 +473,6 @@ function prefixOf(tag: string): string {
 
 export function shortOf(held: HeldPacket): string {
   return held.name.slice(0, 16)
-}
-
-/** H of gossip §5.2: hops after which a twelfth of a quarter has been pushed to. */
-export function pushDepth(overlaySize: number): number {
-  return Math.max(0, Math.floor(Math.log(overlaySize / 4) / Math.log(DEGREE - 1)))
 }
 
 /** Scatters: nobody can aim who does not know the salt. */

@@ -21,16 +21,16 @@ function asked(wants: Wants, trip: (each: PeerId) => number | undefined = rttMs)
   }
 }
 
-test('the first that told is asked after 10 ms, each next one after 40 ms and one and a half trips', () => {
+test('of those that told within 10 ms one is asked, each next one after 20 ms and one and a quarter trips', () => {
   const wants = new Wants()
   for (const number of [3, 1, 2]) wants.heard('a', peer(number), at(100 + number))
   assert.deepEqual(asked(wants), [
     '3 at 113',
-    '1 at 303',
-    '2 at 493',
-    '3 at 683',
-    '1 at 873',
-    '2 at 1063',
+    '1 at 258',
+    '2 at 403',
+    '3 at 548',
+    '1 at 693',
+    '2 at 838',
   ])
   assert.equal(wants.size, 0, 'after two rounds it is forgotten')
 })
@@ -39,7 +39,16 @@ test('who has no session is passed over', () => {
   const wants = new Wants()
   for (const number of [1, 2, 3]) wants.heard('a', peer(number), at(0))
   const questions = asked(wants, (each) => (each === peer(2) ? 20 : undefined))
-  assert.deepEqual(questions, ['2 at 10', '2 at 80'])
+  assert.deepEqual(questions, ['2 at 10', '2 at 55'])
+})
+
+// Turns red when they are asked in the order in which they told.
+test('the nearest of those that told is asked first, in each round', () => {
+  const wants = new Wants()
+  for (const number of [50, 10, 30]) wants.heard('a', peer(number), at(0))
+  const questions = asked(wants, Number)
+  const order = questions.map((question) => Number(question.split(' ')[0]))
+  assert.deepEqual(order, [10, 30, 50, 10, 30, 50])
 })
 
 test('what came is not asked for', () => {
@@ -70,7 +79,7 @@ test('what is put off is asked for at its time, and that time counts for no roun
     wants.postpone('a', 1000 * i)
     assert.equal(wants.deadline()?.at, 1000 * i)
   }
-  assert.deepEqual(asked(wants), ['1 at 10000', '1 at 10190'])
+  assert.deepEqual(asked(wants), ['1 at 10000', '1 at 10145'])
 })
 
 // Turns red when either bound goes.

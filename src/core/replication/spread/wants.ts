@@ -11,9 +11,11 @@ import type { Deadline, Instant, PeerId } from '../../io.ts'
 export const WANTED_MAX = 8192
 /** Of one packet. */
 export const HOLDERS_MAX = 8
-/** A pushed copy may be just behind its announcement (research: 10 ms wait, next after 40 ms and a trip). */
+/** A pushed copy may be just behind its announcement, and who tells a little later may be nearer (research). */
 const FIRST_WAIT_MS = 10
-const NEXT_WAIT_MS = 40
+/** Beyond a trip to who is asked and a quarter. Guess: what a busy remote takes. */
+const NEXT_WAIT_MS = 20
+const TRIPS = 1.25
 /** How often all holders are gone through. A lost session's answer comes late. */
 const ROUNDS = 2
 
@@ -97,13 +99,26 @@ export class Wants {
     now: Instant,
     rttMs: (peer: PeerId) => number | undefined,
   ): Question | undefined {
-    while (wanted.asked < ROUNDS * wanted.holders.length) {
-      const peer = wanted.holders[wanted.asked++ % wanted.holders.length]
-      const waitMs = peer === undefined ? undefined : rttMs(peer)
-      if (peer === undefined || waitMs === undefined) continue
-      this.#timers.set(short, now + NEXT_WAIT_MS + 1.5 * waitMs, 'want again')
+    const { holders } = wanted
+    while (wanted.asked < ROUNDS * holders.length) {
+      nearestFirst(holders, wanted.asked % holders.length, rttMs)
+      const peer = holders[wanted.asked++ % holders.length]
+      const tripMs = peer === undefined ? undefined : rttMs(peer)
+      if (peer === undefined || tripMs === undefined) continue
+      this.#timers.set(short, now + NEXT_WAIT_MS + TRIPS * tripMs, 'want again')
       return { peer, short }
     }
     return undefined
   }
+}
+
+/** Of those that this round has not asked, from `start` on, the nearest comes to the front. */
+function nearestFirst(
+  holders: PeerId[],
+  start: number,
+  rttMs: (peer: PeerId) => number | undefined,
+): void {
+  const tripMs = (peer: PeerId) => rttMs(peer) ?? Number.MAX_SAFE_INTEGER
+  const rest = holders.splice(start).sort((a, b) => tripMs(a) - tripMs(b))
+  holders.push(...rest)
 }
