@@ -134,7 +134,7 @@ export class Comparing {
   #partners(): PeerId[] {
     return this.#parts.spread
       .links()
-      .filter(({ peer, port }) => !port.isDormant && this.#scopes(peer).length > 0)
+      .filter(({ port }) => !port.isDormant)
       .map(({ peer }) => peer)
   }
 

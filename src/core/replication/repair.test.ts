@@ -18,6 +18,8 @@ class Diary {
     []
   readonly partners: PeerId[] = []
   scopes: readonly ReconcileScope[] = [EVERYTHING]
+  /** There is nothing to compare with these. */
+  readonly strangers = new Set<PeerId>()
   stayMs: number | undefined
   /** Whether a comparison ends as soon as it begins. */
   isEndless = false
@@ -26,7 +28,7 @@ class Diary {
   constructor(seed = 1) {
     const host = {
       partners: () => this.partners,
-      scopes: () => this.scopes,
+      scopes: (of: PeerId) => (this.strangers.has(of) ? [] : this.scopes),
       begin: (to: PeerId, scope: ReconcileScope, at: Instant) => {
         this.begun.push({ peer: to, scope, at })
         if (!this.isEndless) this.repair.ended(to, at)
@@ -151,4 +153,17 @@ test('with nobody, or with nothing in common, nothing is compared', () => {
   diary.repair.met(peer(1), diary.now)
   diary.pass(3_600_000)
   assert.deepEqual(diary.begun, [])
+})
+
+// Turns red when only the first one drawn is tried.
+test('who has nothing in common with us costs no turn', () => {
+  const diary = new Diary()
+  for (let i = 1; i <= 50; i++) {
+    diary.partners.push(peer(i))
+    if (i !== 7) diary.strangers.add(peer(i))
+  }
+  diary.stayMs = 100_000
+  diary.pass(200_000)
+  assert.ok(diary.begun.length >= 8 && diary.begun.length <= 13, `${diary.begun.length} turns`)
+  assert.ok(diary.begun.every(({ peer: to }) => to === peer(7)))
 })

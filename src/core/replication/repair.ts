@@ -25,7 +25,7 @@ const BUSY_MS = 5_000
 const AGAIN_MS = 200
 
 export interface RepairHost {
-  /** Neighbours in contact that are worth comparing with. */
+  /** Neighbours in contact and awake. */
   partners(): readonly PeerId[]
   /** What we have in common with one of them. */
   scopes(peer: PeerId): readonly ReconcileScope[]
@@ -95,17 +95,21 @@ export class Repair {
     }
     if (this.#nextAt > now) return
     this.#nextAt = (now + this.#periodMs()) as Instant
-    const partners = this.#host.partners()
-    const peer = partners[Math.floor(this.#draw() * partners.length)]
-    if (peer !== undefined) this.#compare(peer, now)
+    const partners = [...this.#host.partners()]
+    while (partners.length > 0) {
+      const [peer] = partners.splice(Math.floor(this.#draw() * partners.length), 1)
+      if (peer !== undefined && this.#compare(peer, now)) return
+    }
   }
 
-  #compare(peer: PeerId, now: Instant): void {
-    if (this.#waiting.has(peer)) return
+  /** False: there is nothing to compare with it. */
+  #compare(peer: PeerId, now: Instant): boolean {
+    if (this.#waiting.has(peer)) return true
     const [first, ...others] = this.#host.scopes(peer)
-    if (first === undefined) return
+    if (first === undefined) return false
     this.#waiting.set(peer, others)
     this.#host.begin(peer, first, now)
+    return true
   }
 
   #periodMs(): number {
