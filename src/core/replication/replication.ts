@@ -1,4 +1,3 @@
-import { BoundedMap } from '../collections/bounded-map.ts'
 import type { Crypto, KeyPair, Random } from '../crypto.ts'
 import { earlier } from '../deadlines.ts'
 import { assert, MALFORMED } from '../errors.ts'
@@ -12,15 +11,17 @@ import type {
   StoredRecord,
   UnixMs,
 } from '../io.ts'
+import { GOALS_MAX } from '../overlay/goals.ts'
 import type { Placement } from '../overlay/placement.ts'
 import type { SessionPort } from '../session/port.ts'
-import { ascii, fromHex, toHex } from '../wire/bytes.ts'
+import { fromHex, toHex } from '../wire/bytes.ts'
 import { type Duty, type HeldPacket, PacketStore } from './cache/packet-store.ts'
 import { Comparing } from './comparing.ts'
 import { Interest } from './interest.ts'
 import { LargePackets } from './large-packets.ts'
 import { decodePacket, isPacketSigned, isTimely, type Packet, packetId } from './packet.ts'
 import { type OpenedPacket, PARENT_BYTES, sealPacket } from './packet-seal.ts'
+import { Places } from './places.ts'
 import { isReconcileMessage } from './reconcile/reconciler.ts'
 import { Spread, shortOf } from './spread/spread.ts'
 import {
@@ -88,8 +89,6 @@ export const STORED_PREFIXES = ['packet/', 'leaf/'] as const
 /** Guess: own packets are the app's, and all in memory. One of the largest messages fits twice. */
 export const OWN_BYTES_MAX = 160 * 1024 * 1024
 const UPKEEP_MS = 60_000
-const PLACE_LABEL = ascii('latica place')
-const PLACES_MAX = 4096
 /** research, gossip §5.5: what was pushed by another way may be just behind. */
 const PARENT_WAIT_MIN_MS = 50
 const PARENT_WAIT_RANGE_MS = 100
@@ -104,7 +103,7 @@ export class Replication {
   readonly #comparing: Comparing
   readonly #subscriptions: Subscriptions
   readonly #interest: Interest
-  readonly #places = new BoundedMap<string, string>(PLACES_MAX)
+  readonly #places: Places
   /** Until the stored packets are loaded: what we published follows them. */
   #untilLoaded: (() => void)[] | undefined = []
   #loadedPrefixes = 0
@@ -127,7 +126,8 @@ export class Replication {
     })
     const store = this.#store
     const placement = () => host.placement()
-    const location = (tag: string) => this.#location(tag)
+    this.#places = new Places(crypto)
+    const location = (tag: string) => this.#places.of(tag)
     const spreadHost = {
       placement,
       location,
@@ -464,13 +464,13 @@ export class Replication {
   #tellInterest(): void {
     this.#spread.interestChanged()
     const { isSmall } = this.#config.host.placement()
-    const tags = isSmall ? [] : this.#subscriptions.tags.followed()
-    this.#config.host.setGoals(tags.map((tag) => this.#location(tag)))
+    const tags = isSmall ? [] : this.#subscriptions.tags.followed().slice(0, GOALS_MAX)
+    this.#config.host.setGoals(tags.map((tag) => this.#places.of(tag)))
   }
 
   #strangersDuty(tag: string): Duty {
     const placement = this.#config.host.placement()
-    return placement.isSmall || placement.isOurs(this.#location(tag)) ? 'custody' : 'passing'
+    return placement.isSmall || placement.isOurs(this.#places.of(tag)) ? 'custody' : 'passing'
   }
 
   /** The network grew or shrank: other packets are ours to keep. */
@@ -484,15 +484,6 @@ export class Replication {
       if (held === undefined || held.duty === 'own') continue
       this.#store.setDuty(name, this.#strangersDuty(tag), held.source)
     }
-  }
-
-  #location(tag: string): string {
-    const known = this.#places.get(tag)
-    if (known !== undefined) return known
-    const bytes = fromHex(tag) ?? new Uint8Array()
-    const location = toHex(this.#config.crypto.hash(32, [PLACE_LABEL, bytes]))
-    this.#places.set(tag, location)
-    return location
   }
 
   #isFellow(peer: PeerId, tag: string): boolean {
