@@ -28,8 +28,8 @@ import {
 import { Wants } from './wants.ts'
 
 /**
- * How packets get about: pushed for a few hops, announced after that, and asked for by whoever lacks
- * them. Decides to whom a packet goes and in which form. What is kept, and what is authentic, is not
+ * How packets get about: pushed while their copies last, announced after that, and asked for by whoever
+ * lacks them. Decides to whom a packet goes and in which form. What is kept, and what is authentic, is not
  * its business. docs/spec/spread.md; the numbers are of research, gossip §5.2.
  */
 
