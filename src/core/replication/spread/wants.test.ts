@@ -51,6 +51,17 @@ test('the nearest of those that told is asked first, in each round', () => {
   assert.deepEqual(order, [10, 30, 50, 10, 30, 50])
 })
 
+// Turns red when those are put in order again that this round has asked.
+test('a nearer one that tells later is asked next, and nobody twice in a round', () => {
+  const wants = new Wants()
+  for (const number of [50, 30]) wants.heard('a', peer(number), at(0))
+  const [first] = wants.due(at(10), Number)
+  assert.equal(first?.peer, peer(30))
+  wants.heard('a', peer(10), at(11))
+  const order = asked(wants, Number).map((question) => Number(question.split(' ')[0]))
+  assert.deepEqual(order.slice(0, 2), [10, 50])
+})
+
 test('what came is not asked for', () => {
   const wants = new Wants()
   wants.heard('a', peer(1), at(0))
