@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Link, SimPeer } from '../../src/sim/index.ts'
 import { percentile, table } from '../../src/sim/report.ts'
-import { CLUSTER_ID, publish, SHARED_KEY, SUBCLUSTER, textOf, world } from './subcluster.fixture.ts'
+import { publish, SHARED_KEY, SUBCLUSTER, textOf, world } from './subcluster.fixture.ts'
+import { joinAll } from './thousand.fixture.ts'
 
 /** A subcluster of everyone in a network of a thousand, over paths of 10 to 100 ms. */
 const PEERS = Number(process.env['LATICA_PEERS'] ?? 1_000)
 const PACKETS = Number(process.env['LATICA_TRIES'] ?? 10)
-const BOOTSTRAPS = 4
 const JOIN_MS = 20_000
 const SETTLE_MS = 15_000
 const EVERY_MS = 100
@@ -26,17 +26,11 @@ test(`${PEERS} members hear what one of them publishes`, (t) => {
   const net = world({ seed: 'spread' })
   const chance = net.random.fork('spread')
   const lines: Link[] = []
-  const peers: SimPeer[] = []
-  for (let i = 0; i < PEERS; i++) {
-    const link = net.addLink({ latencyMs: 5 + 45 * chance.fraction() })
-    const bootstrap = peers.slice(0, BOOTSTRAPS).map(({ host }) => host)
-    const peer = net.addPeer({ clusterId: CLUSTER_ID, bootstrap, link })
+  const peers = joinAll(net, PEERS, JOIN_MS, (peer, line) => {
     const join = { type: 'join', subcluster: SUBCLUSTER, sharedKey: SHARED_KEY } as const
     peer.command({ ...join, order: 'causal' })
-    lines.push(link)
-    peers.push(peer)
-    net.run(JOIN_MS / PEERS)
-  }
+    lines.push(line)
+  })
   net.run(SETTLE_MS)
   const publishedAt = new Map<string, number>()
   let latenciesMs: number[] = []

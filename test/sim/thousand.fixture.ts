@@ -1,5 +1,5 @@
 import { distanceOf, pointOf } from '../../src/core/overlay/id-space.ts'
-import type { SimPeer, World } from '../../src/sim/index.ts'
+import type { Link, SimPeer, World } from '../../src/sim/index.ts'
 import { CLUSTER_ID } from './subcluster.fixture.ts'
 
 /** A network too large for everyone to know everyone, and whether it holds together. */
@@ -15,14 +15,21 @@ export interface Shape {
 const NEAR = 16
 const BOOTSTRAPS = 4
 
-/** They come one after the other, and each knows the addresses of the first few. */
-export function joinAll(net: World, count: number, withinMs: number): readonly SimPeer[] {
+/** They come one after the other, over lines of 5 to 50 ms, and each knows the addresses of the first few. */
+export function joinAll(
+  net: World,
+  count: number,
+  withinMs: number,
+  comes: (peer: SimPeer, line: Link) => void = () => {},
+): readonly SimPeer[] {
   const peers: SimPeer[] = []
   const lines = net.random.fork('lines')
   for (let i = 0; i < count; i++) {
     const bootstrap = peers.slice(0, BOOTSTRAPS).map(({ host }) => host)
-    const link = { latencyMs: 5 + lines.below(46) }
-    peers.push(net.addPeer({ clusterId: CLUSTER_ID, bootstrap, link }))
+    const line = net.addLink({ latencyMs: 5 + lines.below(46) })
+    const peer = net.addPeer({ clusterId: CLUSTER_ID, bootstrap, link: line })
+    peers.push(peer)
+    comes(peer, line)
     net.run(withinMs / count)
   }
   return peers
