@@ -35,6 +35,7 @@ const NEIGHBOUR = {
   path: 'direct',
   rttMs: 1,
   isDormant: false,
+  isSilent: false,
 } as SessionPort
 const ROUNDS = 7
 const PACKETS = 1000

@@ -171,6 +171,7 @@ export class Port implements SessionPort {
   readonly latencyMs: number
   /** Nobody begins to compare with who is dormant. */
   readonly isDormant: boolean
+  readonly isSilent = false
   /** Neither one of the nearest nor for lack of others: wanted by whoever began it. */
   readonly isFar: boolean
   isOpen = true

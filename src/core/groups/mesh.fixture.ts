@@ -143,6 +143,7 @@ export class FakePort implements SessionPort {
   path: PathKind = 'direct'
   readonly rttMs = 0
   readonly isDormant = false
+  readonly isSilent = false
   /** Nothing arrives here for the time being. */
   isCut = false
   /** On its way to the owner. */

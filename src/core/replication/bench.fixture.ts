@@ -71,7 +71,7 @@ export class FakeLink {
   constructor(number: number, isInitiator: boolean, peer?: PeerId) {
     this.peer = peer ?? (number.toString(16).padStart(64, '0') as PeerId)
     const binding = new Uint8Array(32).fill(number)
-    const told = { rttMs: 20, isDormant: false, path: 'direct' } as const
+    const told = { rttMs: 20, isDormant: false, isSilent: false, path: 'direct' } as const
     this.port = { ...told, peer: this.peer, binding, isInitiator } as SessionPort
   }
 

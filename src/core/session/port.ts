@@ -15,6 +15,8 @@ export interface SessionPort {
   readonly rttMs: number
   /** Nobody wanted it lately; sending wakes it. */
   readonly isDormant: boolean
+  /** What was sent to it is not acknowledged, for longer than that should take. */
+  readonly isSilent: boolean
   /** Queues a reliable, unordered message of at most `MESSAGE_BYTES_MAX`; returns its number. */
   sendMessage(payload: Uint8Array): number
   /** Sends one unreliable datagram; false when it does not fit into one. */

@@ -163,6 +163,10 @@ export class Session implements SessionPort {
     return this.#liveness.isDormant
   }
 
+  get isSilent(): boolean {
+    return this.#transport.ptoCount > 0
+  }
+
   /** One side ended it because it does not need it any more, and not because it leaves. */
   get isLetGo(): boolean {
     return this.#isLetGo

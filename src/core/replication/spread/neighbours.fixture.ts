@@ -41,12 +41,14 @@ export class Neighbour {
   readonly acks: (() => void)[] = []
   rttMs = 100
   isDormant = false
+  isSilent = false
 
   constructor(number: number) {
     const peer = number.toString(16).padStart(16, '0').padEnd(64, '0') as PeerId
     this.peer = peer
     const rttMs = () => this.rttMs
     const isDormant = () => this.isDormant
+    const isSilent = () => this.isSilent
     this.port = {
       peer,
       get rttMs() {
@@ -54,6 +56,9 @@ export class Neighbour {
       },
       get isDormant() {
         return isDormant()
+      },
+      get isSilent() {
+        return isSilent()
       },
     } as SessionPort
   }

@@ -174,15 +174,19 @@ test('of forty neighbours always the same twelve hear of a tag, others of anothe
   assert.ok(seen.size >= 38, 'every neighbour serves some tag')
 })
 
-test('two peers choose differently, and who sleeps is chosen last', () => {
+test('two peers choose differently, and who sleeps or does not answer is chosen last', () => {
   const chosenBy = (seed: number) => {
     const bench = new SpreadBench(seed)
     bench.networkSize = 1024
-    for (let i = 0; i < 40; i++) bench.neighbour().isDormant = i % 2 === 0
+    for (let i = 0; i < 60; i++) {
+      const neighbour = bench.neighbour()
+      neighbour.isDormant = i % 3 === 0
+      neighbour.isSilent = i % 3 === 1
+    }
     bench.spread.publish(bench.hold(1), bench.now, () => {})
     const pushed = bench.who(isPushedTo)
     assert.equal(
-      pushed.every(({ isDormant }) => !isDormant),
+      pushed.every(({ isDormant, isSilent }) => !isDormant && !isSilent),
       true,
     )
     return pushed.map(({ peer }) => peer).join()

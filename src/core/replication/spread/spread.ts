@@ -440,8 +440,8 @@ export class Spread {
     if (targets.length <= count) return targets
     const seed = Number.parseInt(tag.slice(0, 8), 16)
     const order = targets
-      .map((link) => ({ link, isAsleep: link.port.isDormant, score: mixed(seed, link.salt) }))
-      .sort((a, b) => Number(a.isAsleep) - Number(b.isAsleep) || a.score - b.score)
+      .map((link) => ({ link, isAway: isAway(link), score: mixed(seed, link.salt) }))
+      .sort((a, b) => Number(a.isAway) - Number(b.isAway) || a.score - b.score)
       .map(({ link }) => link)
     const lonely = order.slice(count).filter(({ remoteLinks }) => remoteLinks < FEW_LINKS)
     return [...order.slice(0, count), ...lonely.slice(0, DEGREE)]
@@ -473,6 +473,11 @@ function prefixOf(tag: string): string {
 
 export function shortOf(held: HeldPacket): string {
   return held.name.slice(0, 16)
+}
+
+/** It sleeps, or may have left without a word: others come first. */
+function isAway({ port }: Link): boolean {
+  return port.isDormant || port.isSilent
 }
 
 /** Scatters: nobody can aim who does not know the salt. */
