@@ -66,6 +66,24 @@ test('two sessions that are each the way to the other send a bounded number of d
   assert.ok(net.count - before < 500, `${net.count - before} datagrams in 20 s`)
 })
 
+// Turns red when `isSilent` asks for anything but what is unacknowledged.
+test('who does not acknowledge is silent long before it is lost, until it does', () => {
+  const net = new Net()
+  const [a, b] = [net.peer(1), net.peer(2)]
+  net.meet(a, b)
+  net.run(1_000)
+  assert.equal(a.with(b).isSilent, false)
+  net.isReachable = () => false
+  net.run(200)
+  assert.equal(a.with(b).isSilent, false, 'it was sent nothing')
+  a.with(b).sendMessage(Uint8Array.of(1))
+  net.run(300)
+  assert.deepEqual([a.with(b).isSilent, a.with(b).state], [true, 'up'])
+  net.isReachable = () => true
+  net.run(2_000)
+  assert.equal(a.with(b).isSilent, false)
+})
+
 test('a relayed session that falls silent has its way to the relay asked, too', () => {
   const net = new Net()
   const [a, v, b] = [net.peer(1), net.peer(2), net.peer(3)]
