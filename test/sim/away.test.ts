@@ -5,24 +5,16 @@ import {
   addMember,
   bytesOf,
   isDone,
+  join,
   publish,
-  SHARED_KEY,
   SUBCLUSTER,
   send,
-  textOf,
+  textsOf,
   world,
 } from './subcluster.fixture.ts'
 
 /** Who writes leaves before who reads comes; only strangers are there all the time. */
 const STRANGERS_KEY = new Uint8Array(32).fill(1)
-
-function newsOf(peer: SimPeer): string[] {
-  return peer.seen('packet').map(({ value }) => textOf(value))
-}
-
-function lettersOf(peer: SimPeer): string[] {
-  return peer.seen('message').map(({ value }) => textOf(value))
-}
 
 function strangerOf(net: World): SimPeer {
   return addMember(net, { bootstrap: 'all' }, STRANGERS_KEY)
@@ -39,9 +31,9 @@ test('what is published is read by who comes when its author has left, from a st
     alice.host.stop()
     net.run(60_000)
     const bob = addMember(net, { bootstrap: [carol] })
-    net.runUntil(() => newsOf(bob).length === 50, 1_500)
+    net.runUntil(() => textsOf(bob, 'packet').length === 50, 1_500)
     assert.deepEqual(
-      newsOf(bob),
+      textsOf(bob, 'packet'),
       Array.from({ length: 50 }, (_, i) => `news ${i}`),
     )
     assert.ok(bob.seen('packet').every(({ packet }) => packet.via === 'cache' && !packet.gap))
@@ -90,10 +82,16 @@ test('a message to a member that is away waits for it with strangers, and nobody
     alice.host.stop()
     net.run(600_000)
     bob.host.restart()
-    bob.command({ type: 'join', subcluster: SUBCLUSTER, sharedKey: SHARED_KEY, order: 'causal' })
-    net.runUntil(() => lettersOf(bob).length === 5, 3_000)
-    assert.deepEqual(lettersOf(bob), ['letter 0', 'letter 1', 'letter 2', 'letter 3', 'letter 4'])
-    for (const other of [carol, dave]) assert.deepEqual(lettersOf(other), [])
+    join(bob)
+    net.runUntil(() => textsOf(bob, 'message').length === 5, 3_000)
+    assert.deepEqual(textsOf(bob, 'message'), [
+      'letter 0',
+      'letter 1',
+      'letter 2',
+      'letter 3',
+      'letter 4',
+    ])
+    for (const other of [carol, dave]) assert.deepEqual(textsOf(other, 'message'), [])
     assert.ok(dave.seen('packet').length === 0, 'no member hears of it')
   }
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Crowd, counterOf } from './crowd.fixture.ts'
-import { addMember, textOf, world } from './subcluster.fixture.ts'
+import { addMember, textsOf, world } from './subcluster.fixture.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -29,7 +29,7 @@ test('clocks that are 6 h wrong on a third of peers: all is heard, kept for its 
   assert.ok(first)
   const late = addMember(net, { bootstrap: [first.host] })
   net.run(5_000)
-  const read = late.seen('packet').map(({ value }) => textOf(value))
+  const read = textsOf(late, 'packet')
   assert.deepEqual(read.sort(), [...by.keys()], 'kept and read until the end of its life')
   net.run(25 * HOUR_MS)
   for (const peer of crowd.peers)

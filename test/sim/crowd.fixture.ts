@@ -1,7 +1,7 @@
 import type { PeerId } from '../../src/core/io.ts'
 import type { NatOptions, SimPeer, World } from '../../src/sim/index.ts'
 import { percentile } from '../../src/sim/report.ts'
-import { addMember, bytesOf, SUBCLUSTER, textOf } from './subcluster.fixture.ts'
+import { addMember, bytesOf, SUBCLUSTER, textOf, textsOf } from './subcluster.fixture.ts'
 
 /**
  * A crowd of peers, some behind hard NATs, some in the subcluster that is looked at and the others
@@ -106,7 +106,7 @@ export class Crowd {
   missing(texts: readonly string[], by = new Map<string, PeerId>()): number {
     let missing = 0
     for (const member of this.members) {
-      const has = new Set(member.seen('packet').map(({ value }) => textOf(value)))
+      const has = new Set(textsOf(member, 'packet'))
       for (const text of texts) if (!has.has(text) && by.get(text) !== member.peerId) missing++
     }
     return missing
@@ -212,7 +212,7 @@ export function churn(crowd: Crowd, packets: number, newcomer: () => number, sec
   }
   const last = addReader(crowd)
   crowd.net.run(5_000)
-  const read = new Set(last.seen('packet').map(({ value }) => textOf(value)))
+  const read = new Set(textsOf(last, 'packet'))
   const lost = [...texts.keys()].filter((text) => !read.has(text)).length
   const least = Math.min(...shares)
   const mean = shares.reduce((sum, each) => sum + each, 0) / shares.length

@@ -1,15 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { NatOptions, SimPeer, World } from '../../src/sim/index.ts'
-import {
-  bytesOf,
-  CLUSTER_ID,
-  membersSeenBy,
-  SHARED_KEY,
-  SUBCLUSTER,
-  send,
-  world,
-} from './subcluster.fixture.ts'
+import { bytesOf, CLUSTER_ID, join, membersSeenBy, send, world } from './subcluster.fixture.ts'
 
 /** Sessions that nobody needs cost nothing, and are there at once when somebody does. */
 const PUBLIC = 12
@@ -23,7 +15,7 @@ test('40 peers of different subclusters: idle sessions sleep, and wake at once',
   const { peers, homes } = crowd(net, HOMES)
   const [a, b] = homes.slice(-2)
   assert.ok(a !== undefined && b !== undefined)
-  for (const peer of [a, b]) join(peer, SHARED_KEY)
+  for (const peer of [a, b]) join(peer)
   net.run(2 * MINUTE_MS)
   for (const peer of peers) assert.equal(peer.snapshot().sessions.length, peers.length - 1)
   const before = perPeerAndHour(net, peers.length, 2 * MINUTE_MS)
@@ -78,7 +70,7 @@ test('a dormant neighbour that vanished is found out when it is spoken to', () =
   net.run(HOUR_MS)
   const gone = () => a.seen('disconnection').some(({ peer }) => peer === b.peerId)
   assert.ok(!gone(), 'nobody asked')
-  join(a, SHARED_KEY)
+  join(a)
   net.runUntil(gone, 100_000)
   const others = peers.filter((peer) => peer !== a && peer !== b)
   for (const { peerId } of others)
@@ -99,10 +91,6 @@ function crowd(
     net.addPeer({ clusterId: CLUSTER_ID, bootstrap, nat: HOME }),
   )
   return { peers: [...publics, ...homes], homes }
-}
-
-function join(peer: SimPeer, sharedKey: Uint8Array): void {
-  peer.command({ type: 'join', subcluster: SUBCLUSTER, sharedKey, order: 'causal' })
 }
 
 function perPeerAndHour(net: World, peers: number, forMs: number): number {

@@ -7,6 +7,7 @@ import {
   membersSeenBy,
   publish,
   textOf,
+  textsOf,
   untilMet,
   world,
 } from './subcluster.fixture.ts'
@@ -57,10 +58,7 @@ test('who lacks the shared key meets the same peers and joins, reads and injects
   assert.equal(outsider.seen('packet').length, 0)
   for (const member of members) {
     assert.ok(!membersSeenBy(member).has(outsider.peerId))
-    assert.deepEqual(
-      new Set(member.seen('packet').map(({ value }) => textOf(value))),
-      new Set(['secret']),
-    )
+    assert.deepEqual(new Set(textsOf(member, 'packet')), new Set(['secret']))
   }
 })
 

@@ -17,8 +17,13 @@ export function addMember(
   sharedKey: Uint8Array = SHARED_KEY,
 ): SimPeer {
   const peer = world.addPeer({ clusterId: CLUSTER_ID, ...options })
-  peer.command({ type: 'join', subcluster: SUBCLUSTER, sharedKey, order: 'causal' })
+  join(peer, sharedKey)
   return peer
+}
+
+/** Also for who was a member before it started again. */
+export function join(peer: SimPeer, sharedKey: Uint8Array = SHARED_KEY): void {
+  peer.command({ type: 'join', subcluster: SUBCLUSTER, sharedKey, order: 'causal' })
 }
 
 /** Members whom everyone knows only by the first one's address. */
@@ -81,6 +86,11 @@ export function isDone(peer: SimPeer, operation: number): boolean {
 
 export function bytesOf(text: string): Uint8Array {
   return new TextEncoder().encode(text)
+}
+
+/** What a peer read: of packets, or of messages to it alone. */
+export function textsOf(peer: SimPeer, type: 'packet' | 'message'): string[] {
+  return peer.seen(type).map(({ value }) => textOf(value))
 }
 
 export function textOf(bytes: Uint8Array): string {

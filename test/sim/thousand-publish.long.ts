@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Link, SimPeer } from '../../src/sim/index.ts'
 import { percentile, table } from '../../src/sim/report.ts'
-import { publish, SHARED_KEY, SUBCLUSTER, textOf, world } from './subcluster.fixture.ts'
+import { join, publish, textOf, world } from './subcluster.fixture.ts'
 import { joinAll } from './thousand.fixture.ts'
 
 /** A subcluster of everyone in a network of a thousand, over paths of 10 to 100 ms. */
@@ -27,8 +27,7 @@ test(`${PEERS} members hear what one of them publishes`, (t) => {
   const chance = net.random.fork('spread')
   const lines: Link[] = []
   const peers = joinAll(net, PEERS, JOIN_MS, (peer, line) => {
-    const join = { type: 'join', subcluster: SUBCLUSTER, sharedKey: SHARED_KEY } as const
-    peer.command({ ...join, order: 'causal' })
+    join(peer)
     lines.push(line)
   })
   net.run(SETTLE_MS)

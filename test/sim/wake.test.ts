@@ -5,9 +5,10 @@ import {
   addMembers,
   bytesOf,
   isDone,
+  join,
   publish,
   send,
-  textOf,
+  textsOf,
   untilMet,
   world,
 } from './subcluster.fixture.ts'
@@ -38,8 +39,8 @@ for (const monotonicJumps of [false, true]) {
       net.runUntil(() => isDone(sleeper, 2), 2_000)
       net.runUntil(() => isDone(awake, 1), 2_000)
       net.run(30_000)
-      assert.deepEqual(notesOf(sleeper), ['while you slept'])
-      assert.deepEqual(notesOf(awake), ['good morning'])
+      assert.deepEqual(textsOf(sleeper, 'message'), ['while you slept'])
+      assert.deepEqual(textsOf(awake, 'message'), ['good morning'])
     }
   })
 }
@@ -62,11 +63,12 @@ test('a peer whose address changed under traffic talks again within 2 s', () => 
       net.run(20)
     }
     const all = () =>
-      notesOf(mover).length === expected.length && notesOf(still).length === expected.length
+      textsOf(mover, 'message').length === expected.length &&
+      textsOf(still, 'message').length === expected.length
     net.runUntil(all, 2_000)
     net.run(10_000)
-    assert.deepEqual(notesOf(mover), expected)
-    assert.deepEqual(notesOf(still), expected)
+    assert.deepEqual(textsOf(mover, 'message'), expected)
+    assert.deepEqual(textsOf(still, 'message'), expected)
   }
 })
 
@@ -94,7 +96,7 @@ test('a peer that moved and says nothing is followed to its new address within 2
       net.run(10)
     }
     net.run(5_000)
-    assert.deepEqual(notesOf(mover), expected)
+    assert.deepEqual(textsOf(mover, 'message'), expected)
     assert.equal(heardAtMs - movedAtMs < 2_000, true, `${heardAtMs - movedAtMs} ms`)
   }
 })
@@ -111,12 +113,7 @@ test('a peer that was killed and started again meets the others from what it rem
     net.run(1_000)
     const before = victim.seen('member').length
     victim.host.restart()
-    victim.command({
-      type: 'join',
-      subcluster: 1,
-      sharedKey: new Uint8Array(32).fill(9),
-      order: 'causal',
-    })
+    join(victim)
     const isBack = () =>
       victim
         .seen('member')
@@ -125,13 +122,6 @@ test('a peer that was killed and started again meets the others from what it rem
     net.runUntil(isBack, 5_000)
     publish(victim, 9, 'back')
     net.run(1_000)
-    assert.deepEqual(
-      other.seen('packet').map((event) => textOf(event.value)),
-      ['back'],
-    )
+    assert.deepEqual(textsOf(other, 'packet'), ['back'])
   }
 })
-
-function notesOf(peer: SimPeer): string[] {
-  return peer.seen('message').map((event) => textOf(event.value))
-}
