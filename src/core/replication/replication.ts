@@ -29,6 +29,7 @@ import {
   decodeSpreadMessage,
   KIND_HELD,
   KIND_PACKET,
+  type PacketMessage,
 } from './spread/spread-messages.ts'
 import type { EpochSource } from './subscription.ts'
 import {
@@ -362,15 +363,7 @@ export class Replication {
   }
 
   /** Cheap checks before dear ones: length, time, seen, budget, signature; then what only members can. */
-  #onPacket(
-    port: SessionPort,
-    message: {
-      readonly copies: Copies
-      readonly wantsReceipt: boolean
-      readonly packet: Uint8Array
-    },
-    at: Moment,
-  ): void {
+  #onPacket(port: SessionPort, message: PacketMessage, at: Moment): void {
     const { crypto, host } = this.#config
     const { peer } = port
     const packet = decodePacket(message.packet)

@@ -38,14 +38,16 @@ export type ShortsKind = typeof KIND_HAVE | typeof KIND_WANT | typeof KIND_LACK 
  */
 export type Copies = number | undefined
 
+export interface PacketMessage {
+  readonly kind: typeof KIND_PACKET
+  readonly copies: Copies
+  /** The sender wants to be told when it is on disk. */
+  readonly wantsReceipt: boolean
+  readonly packet: Uint8Array
+}
+
 export type SpreadMessage =
-  | {
-      readonly kind: typeof KIND_PACKET
-      readonly copies: Copies
-      /** The sender wants to be told when it is on disk. */
-      readonly wantsReceipt: boolean
-      readonly packet: Uint8Array
-    }
+  | PacketMessage
   | { readonly kind: ShortsKind; readonly shorts: readonly string[] }
   | {
       readonly kind: typeof KIND_INTEREST
