@@ -5,6 +5,7 @@ import { type Placement, smallPlacement } from '../overlay/placement.ts'
 import { SeededRandom } from '../seeded.fixture.ts'
 import type { SessionPort } from '../session/port.ts'
 import { ascii, fromHex, toHex } from '../wire/bytes.ts'
+import { nameOf, shortOf } from './packet-name.ts'
 import type { PacketKeys, SealedPacket } from './packet-seal.ts'
 import { sealPacket } from './packet-seal.ts'
 import { Replication, STORED_PREFIXES } from './replication.ts'
@@ -58,8 +59,8 @@ export function made(number: number, wish: PacketWish = {}): MadePacket {
       salt: new SeededRandom(number).bytes(12),
     },
   )
-  const name = toHex(sealed.id.subarray(0, 16))
-  return { ...sealed, name, short: name.slice(0, 16) }
+  const name = nameOf(sealed.id)
+  return { ...sealed, name, short: shortOf(name) }
 }
 
 export class FakeLink {

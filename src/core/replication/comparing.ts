@@ -6,9 +6,12 @@ import { type Placement, sharedBits } from '../overlay/placement.ts'
 import type { SessionPort } from '../session/port.ts'
 import { fromHex, toHex } from '../wire/bytes.ts'
 import type { PacketStore } from './cache/packet-store.ts'
+import { NAME_BYTES } from './packet-name.ts'
+import { SCOPE_TAG_BYTES, SCOPE_TAGS_MAX } from './reconcile/reconcile-wire.ts'
 import { Reconciler, type ReconcileScope } from './reconcile/reconciler.ts'
 import { Repair } from './repair.ts'
 import type { Spread } from './spread/spread.ts'
+import { tagPrefix } from './spread/spread-messages.ts'
 
 /**
  * What we compare with a neighbour, and what follows from it: joins the schedule (`repair.ts`) and the
@@ -31,10 +34,6 @@ export interface ComparingParts {
   readonly host: ComparingHost
 }
 
-const TAG_PREFIX_BYTES = 8
-const NAME_BYTES = 16
-/** Tags of one comparison. */
-const SCOPE_TAGS_MAX = 32
 /** Comparisons of tags with one neighbour in a row. Guess: those of the days that matter most. */
 const TAG_SCOPES_MAX = 2
 /** Guess: a newcomer then has sessions with its nearest, and knows what is its own to keep. */
@@ -150,12 +149,12 @@ export class Comparing {
     const link = spread.link(peer)
     const point = link?.point ?? pointOf(peer)
     const common = followed().filter((tag) => {
-      const isFollowed = link?.follows(tag.slice(0, 32)) === true
+      const isFollowed = link?.follows(tagPrefix(tag)) === true
       return isFollowed || placement.custodiansOf(host.location(tag))(point)
     })
     for (let i = 0; i < TAG_SCOPES_MAX && i * SCOPE_TAGS_MAX < common.length; i++) {
       const some = common.slice(i * SCOPE_TAGS_MAX, (i + 1) * SCOPE_TAGS_MAX)
-      const tags = some.map((tag) => (fromHex(tag) ?? new Uint8Array()).slice(0, TAG_PREFIX_BYTES))
+      const tags = some.map((tag) => (fromHex(tag) ?? new Uint8Array()).slice(0, SCOPE_TAG_BYTES))
       scopes.push({ kind: 'tags', tags })
     }
     return scopes
@@ -192,7 +191,7 @@ function within(
       return (tag) => sharedBits(requester, location(tag)) >= scope.bits
     case 'tags': {
       const prefixes = new Set(scope.tags.map(toHex))
-      return (tag) => prefixes.has(tag.slice(0, 2 * TAG_PREFIX_BYTES))
+      return (tag) => prefixes.has(tag.slice(0, 2 * SCOPE_TAG_BYTES))
     }
   }
 }

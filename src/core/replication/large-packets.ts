@@ -2,14 +2,10 @@ import type { Deadline, Instant, PeerId, RejectCode } from '../io.ts'
 import { toHex } from '../wire/bytes.ts'
 import type { HeldPacket, PacketStore } from './cache/packet-store.ts'
 import { LeafFetch } from './leaves/leaf-fetch.ts'
-import {
-  KIND_LACK_LEAVES,
-  KIND_LEAF,
-  KIND_WANT_LEAVES,
-  ROOT_NAME_BYTES,
-} from './leaves/leaf-messages.ts'
+import { KIND_LACK_LEAVES, KIND_LEAF, KIND_WANT_LEAVES } from './leaves/leaf-messages.ts'
 import { LeafService } from './leaves/leaf-service.ts'
-import { type Spread, shortOf } from './spread/spread.ts'
+import { SHORT_BYTES, shortOf } from './packet-name.ts'
+import type { Spread } from './spread/spread.ts'
 
 /**
  * Packets that are the roots of larger ones: who may hold their leaves, and what follows when they are
@@ -101,7 +97,7 @@ export class LargePackets {
     this.#now = now
     if (payload[0] !== KIND_WANT_LEAVES) return this.#fetch.message(peer, payload, now)
     const held = this.#parts.store.byShort(shortOfPlaces(payload))
-    if (held !== undefined) this.#parts.spread.receipts.isProgressing(shortOf(held), now)
+    if (held !== undefined) this.#parts.spread.receipts.isProgressing(shortOf(held.name), now)
     return this.#service.message(peer, payload)
   }
 
@@ -122,5 +118,5 @@ export class LargePackets {
 
 /** A request names its root right after its kind. */
 function shortOfPlaces(payload: Uint8Array): string {
-  return toHex(payload.subarray(1, 1 + ROOT_NAME_BYTES))
+  return toHex(payload.subarray(1, 1 + SHORT_BYTES))
 }

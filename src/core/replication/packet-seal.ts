@@ -16,6 +16,7 @@ import {
   SIGNATURE_BYTES,
   signedMessage,
 } from './packet.ts'
+import { NAME_BYTES } from './packet-name.ts'
 
 /**
  * What members alone do with a packet: write it, and open one that a stranger's checks have passed.
@@ -57,7 +58,6 @@ export interface OpenedPacket extends PacketContent {
 }
 
 export const PARENTS_MAX = 4
-export const PARENT_BYTES = 16
 export const EVENT_BYTES_MAX = 255
 /** Far from overflow: a member who lies cannot push the others' clocks past what they can count. */
 export const LAMPORT_MAX = 2 ** 48
@@ -115,13 +115,13 @@ function encodeContent(content: PacketContent, payload: Uint8Array): Uint8Array 
   assert(event.length <= EVENT_BYTES_MAX, 'an event name has at most 255 bytes')
   assert(content.parents.length <= PARENTS_MAX, 'a packet has at most four parents')
   assert(content.lamport <= LAMPORT_MAX, 'Lamport time is within its limit')
-  const parentsBytes = content.parents.length * PARENT_BYTES
+  const parentsBytes = content.parents.length * NAME_BYTES
   const blocksBytes =
     varintSize(event.length) + event.length + varintSize(payload.length) + payload.length
   const writer = new Writer(varintSize(content.lamport) + 1 + parentsBytes + blocksBytes)
   writer.varint(content.lamport).u8(content.parents.length)
   for (const parent of content.parents) {
-    assert(parent.length === PARENT_BYTES, 'a parent is named by 16 bytes')
+    assert(parent.length === NAME_BYTES, 'a parent is named by 16 bytes')
     writer.put(parent)
   }
   return writer.block(event).block(payload).done()
@@ -160,7 +160,7 @@ function decodeContent(reader: Reader): PacketContent | undefined {
   const parentCount = reader.u8()
   if (parentCount > PARENTS_MAX || lamport > LAMPORT_MAX) return undefined
   const parents: Uint8Array[] = []
-  for (let i = 0; i < parentCount; i++) parents.push(reader.take(PARENT_BYTES))
+  for (let i = 0; i < parentCount; i++) parents.push(reader.take(NAME_BYTES))
   const event = fromUtf8(reader.block(EVENT_BYTES_MAX))
   const payload = reader.block(PACKET_BYTES_MAX)
   return reader.failed || event === undefined ? undefined : { event, lamport, parents, payload }

@@ -20,10 +20,11 @@ import { Comparing } from './comparing.ts'
 import { Interest } from './interest.ts'
 import { LargePackets } from './large-packets.ts'
 import { decodePacket, isPacketSigned, isTimely, type Packet, packetId } from './packet.ts'
-import { type OpenedPacket, PARENT_BYTES, sealPacket } from './packet-seal.ts'
+import { NAME_BYTES, nameOf, shortOf } from './packet-name.ts'
+import { type OpenedPacket, sealPacket } from './packet-seal.ts'
 import { Places } from './places.ts'
 import { isReconcileMessage } from './reconcile/reconciler.ts'
-import { Spread, shortOf } from './spread/spread.ts'
+import { Spread } from './spread/spread.ts'
 import {
   type Copies,
   decodeSpreadMessage,
@@ -228,7 +229,7 @@ export class Replication {
     const { event, lifeMinutes, salt } = draft
     const { order } = subscription
     const heads = order.heads.filter((head) => this.#store.has(head))
-    const parents = heads.map((head) => fromHex(head) ?? new Uint8Array(PARENT_BYTES))
+    const parents = heads.map((head) => fromHex(head) ?? new Uint8Array(NAME_BYTES))
     const content = { event, lamport: order.nextLamport, parents, payload: draft.value }
     const sealed = sealPacket(crypto, keys, author, { ...content, createdS, lifeMinutes, salt })
     const packet = decodePacket(sealed.bytes)
@@ -255,7 +256,7 @@ export class Replication {
   offerOwn(key: SubscriptionKey, peer: PeerId): string[] {
     const mine = this.#subscriptions.mine(key)
     this.#spread.offer(peer, mine)
-    return mine.map(shortOf)
+    return mine.map(({ name }) => shortOf(name))
   }
 
   /** Nobody needs to be offered this any more. */
@@ -375,8 +376,8 @@ export class Replication {
     const isForeign = this.#subscriptions.keyOfTag(toHex(packet.header.tag)) === undefined
     if (isForeign && message.wantsReceipt) host.mayBeMail(peer, at)
     const id = packetId(crypto, packet.identified)
-    const name = toHex(id.subarray(0, PARENT_BYTES))
-    const short = name.slice(0, 16)
+    const name = nameOf(id)
+    const short = shortOf(name)
     this.#spread.seen(peer, short)
     if (this.#isKnown(name, short, port, message.wantsReceipt, at)) return
     if (!this.#spread.admits(peer, short, packet.bytes.length, at.now))
@@ -440,11 +441,11 @@ export class Replication {
     const waitMs = PARENT_WAIT_MIN_MS + jitter * PARENT_WAIT_RANGE_MS
     const keepers = this.#spread.keepers(child.tag, PARENT_HOLDERS)
     const holders = from === undefined ? keepers : [from, ...keepers]
-    for (const peer of holders) this.#spread.want(parent.slice(0, 16), peer, now, waitMs)
+    for (const peer of holders) this.#spread.want(shortOf(parent), peer, now, waitMs)
   }
 
   #onWhole(held: HeldPacket, now: Instant): void {
-    this.#spread.receipts.whole(shortOf(held))
+    this.#spread.receipts.whole(shortOf(held.name))
     this.#subscriptions.whole(held, { now, wall: this.#wall })
   }
 

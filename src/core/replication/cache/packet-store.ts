@@ -3,6 +3,7 @@ import type { StoredRecord, UnixMs } from '../../io.ts'
 import { toHex } from '../../wire/bytes.ts'
 import { LeafAssembly, type LeafVerdict } from '../leaf-assembly.ts'
 import { CLOCK_SLACK_S, type Packet, packetId } from '../packet.ts'
+import { nameOf, shortOf } from '../packet-name.ts'
 import { Chain } from './chain.ts'
 import { FairShelf, LEAF_OVERHEAD_BYTES } from './fair-shelf.ts'
 import { Held, overAtMinute } from './held.ts'
@@ -29,8 +30,6 @@ export type { Duty, HeldPacket } from './held-packet.ts'
  */
 
 /** How a packet is named by messages: hex digits of the id's first 8 bytes. */
-const SHORT_DIGITS = 16
-const NAME_BYTES = 16
 const SLOT_OF_TAG = 2
 const MINUTE_MS = 60_000
 /** A packet is taken, and so kept, for as long as some right clock may find it alive. */
@@ -138,7 +137,7 @@ export class PacketStore {
     wall: UnixMs,
   ): HeldPacket | undefined {
     this.#tell(wall)
-    const name = toHex(id.subarray(0, NAME_BYTES))
+    const name = nameOf(id)
     const present = this.#byName.get(name)
     if (present !== undefined) return present
     const held = this.#place(name, packet, id, duty, source)
@@ -247,7 +246,7 @@ export class PacketStore {
   #loadPacket({ name, duty, packet }: StoredPacket): boolean {
     if (this.#byName.has(name)) return true
     const id = packetId(this.#config.crypto, packet.identified)
-    const isReadable = toHex(id.subarray(0, NAME_BYTES)) === name
+    const isReadable = nameOf(id) === name
     const isOver = overAtMinute(packet) + SLACK_MINUTES <= this.#nowMinute
     const source = `tag ${toHex(packet.header.tag)}`
     const isTaken =
@@ -275,7 +274,7 @@ export class PacketStore {
     this.#makeRoom(shelf, charge, undefined)
     shelf.add(held)
     this.#byName.set(name, held)
-    const short = name.slice(0, SHORT_DIGITS)
+    const short = shortOf(name)
     if (!this.#byShort.has(short)) this.#byShort.set(short, held)
     peers.push(held)
     this.#byTag.set(held.tag, peers)
@@ -319,7 +318,7 @@ export class PacketStore {
     const { name, tag } = held
     this.#shelfOf(held.duty).remove(held)
     this.#byName.delete(name)
-    const short = name.slice(0, SHORT_DIGITS)
+    const short = shortOf(name)
     if (this.#byShort.get(short) === held) this.#byShort.delete(short)
     const ofTag = this.#byTag.get(tag)
     ofTag?.remove(held)

@@ -5,6 +5,7 @@ import { SeededRandom } from '../../seeded.fixture.ts'
 import { concat, toHex } from '../../wire/bytes.ts'
 import { growTree, type Leaf, type RootTree } from '../leaf-tree.ts'
 import { decodePacket, encodeHeader, type Packet, packetId } from '../packet.ts'
+import { nameOf } from '../packet-name.ts'
 import { PacketStore, type PacketStoreConfig } from './packet-store.ts'
 
 /**
@@ -55,7 +56,7 @@ export function madePacket(number: number, wish: PacketWish = {}): MadePacket {
   const id = packetId(crypto, packet.identified)
   // The topmost level first: what a leaf is vouched for by comes before it.
   const leaves = (grown?.levels ?? []).toReversed().flat()
-  return { packet, id, name: toHex(id.subarray(0, 16)), tag: toHex(tagBytes), leaves }
+  return { packet, id, name: nameOf(id), tag: toHex(tagBytes), leaves }
 }
 
 /** A store and the disk that it writes to. */

@@ -1,3 +1,4 @@
+import { shortOf } from '../packet-name.ts'
 import { Chain } from './chain.ts'
 import { type Dated, MinuteBuckets } from './minute-buckets.ts'
 
@@ -8,7 +9,6 @@ import { type Dated, MinuteBuckets } from './minute-buckets.ts'
 
 /** Guess: as many as a cache of small packets loses in one turnover. */
 export const TOMBSTONES_MAX = 32_768
-const SHORT_DIGITS = 16
 const SLOT_OF_AGE = 0
 const SLOT_OF_MINUTE = 1
 
@@ -52,7 +52,7 @@ export class Tombstones {
     if (this.#byName.has(name)) return
     const tombstone = new Tombstone(name, tag, overAtMinute)
     this.#byName.set(name, tombstone)
-    this.#shorts.add(name.slice(0, SHORT_DIGITS))
+    this.#shorts.add(shortOf(name))
     this.#byAge.push(tombstone)
     this.#minutes.add(tombstone)
     const oldest = this.#byAge.first
@@ -79,7 +79,7 @@ export class Tombstones {
 
   #remove(tombstone: Tombstone): void {
     this.#byName.delete(tombstone.name)
-    this.#shorts.delete(tombstone.name.slice(0, SHORT_DIGITS))
+    this.#shorts.delete(shortOf(tombstone.name))
     this.#byAge.remove(tombstone)
     this.#minutes.remove(tombstone)
   }

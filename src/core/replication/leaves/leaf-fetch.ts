@@ -4,6 +4,7 @@ import { MALFORMED } from '../../errors.ts'
 import type { Deadline, Instant, PeerId, RejectCode } from '../../io.ts'
 import { toHex } from '../../wire/bytes.ts'
 import type { HeldPacket, StoreVerdict } from '../cache/packet-store.ts'
+import { shortOf } from '../packet-name.ts'
 import {
   decodeLeafMessage,
   encodeWantLeaves,
@@ -12,7 +13,6 @@ import {
   KIND_LEAF,
   type LeafPlaces,
   placesOf,
-  ROOT_NAME_BYTES,
 } from './leaf-messages.ts'
 import { HOLDERS_MAX, type Holder, type Holding, placeKey, RootFetch } from './root-fetch.ts'
 
@@ -383,10 +383,6 @@ export class LeafFetch {
     for (const root of [...this.#waiting])
       if (root.holdings.size > 0 && !this.#admit(root, now)) return
   }
-}
-
-function shortOf(name: string): string {
-  return name.slice(0, 2 * ROOT_NAME_BYTES)
 }
 
 function retryMs(failures: number): number {

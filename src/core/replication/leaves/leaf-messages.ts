@@ -1,6 +1,7 @@
 import { MALFORMED, type Malformed } from '../../errors.ts'
 import { Reader } from '../../wire/reader.ts'
 import { varintSize, Writer } from '../../wire/writer.ts'
+import { SHORT_BYTES } from '../packet-name.ts'
 
 /**
  * The messages by which leaves travel: docs/spec/cache.md. Decides their bytes alone. Decoded messages
@@ -10,8 +11,6 @@ export const KIND_LEAF = 0x31
 export const KIND_WANT_LEAVES = 0x36
 export const KIND_LACK_LEAVES = 0x37
 
-/** How a message names a root: the first bytes of its id. */
-export const ROOT_NAME_BYTES = 8
 /** What one message asks for lies within as many places. */
 export const BITMAP_BYTES_MAX = 128
 export const BITMAP_PLACES_MAX = 8 * BITMAP_BYTES_MAX
@@ -38,7 +37,7 @@ export type LeafMessage =
 export function decodeLeafMessage(payload: Uint8Array): LeafMessage | Malformed {
   const reader = new Reader(payload)
   const kind = reader.u8()
-  const root = reader.take(ROOT_NAME_BYTES)
+  const root = reader.take(SHORT_BYTES)
   const level = reader.u8()
   const index = reader.varint()
   if (kind === KIND_LEAF) return reader.end({ kind, root, level, index, bytes: reader.rest() })
@@ -73,9 +72,9 @@ function encode(
   index: number,
   rest: Uint8Array,
 ): Uint8Array {
-  const headerBytes = 1 + ROOT_NAME_BYTES + 1 + varintSize(index)
+  const headerBytes = 1 + SHORT_BYTES + 1 + varintSize(index)
   const writer = new Writer(headerBytes + rest.length).u8(kind)
-  const root = rootId.subarray(0, ROOT_NAME_BYTES)
+  const root = rootId.subarray(0, SHORT_BYTES)
   return writer.put(root).u8(level).varint(index).put(rest).done()
 }
 

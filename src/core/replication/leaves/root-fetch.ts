@@ -1,7 +1,7 @@
 import { BoundedMap } from '../../collections/bounded-map.ts'
 import type { Instant, PeerId } from '../../io.ts'
 import type { HeldPacket } from '../cache/held-packet.ts'
-import { ROOT_NAME_BYTES } from './leaf-messages.ts'
+import { SHORT_BYTES } from '../packet-name.ts'
 import { PlaceQueue } from './place-queue.ts'
 
 /**
@@ -59,7 +59,7 @@ export class RootFetch {
 
   constructor(held: HeldPacket, now: Instant) {
     this.held = held
-    this.id = held.id.slice(0, ROOT_NAME_BYTES)
+    this.id = held.id.slice(0, SHORT_BYTES)
     this.progressAt = now
   }
 

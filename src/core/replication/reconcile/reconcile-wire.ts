@@ -20,7 +20,8 @@ export const NONCE_BYTES = 8
 /** One finds a single packet at once, three more find two or three in half of all cases. */
 export const FIRST_SYMBOLS = 4
 export const SCOPE_TAGS_MAX = 32
-const TAG_PREFIX_BYTES = 8
+/** How a scope names a tag: its first bytes. */
+export const SCOPE_TAG_BYTES = 8
 export const SYMBOLS_PER_MESSAGE = Math.floor((MESSAGE_BYTES_MAX - 2 - 3 * 4) / SYMBOL_BYTES)
 export const IDS_PER_MESSAGE = Math.floor((MESSAGE_BYTES_MAX - 3 - 4) / SALTED_ID_BYTES)
 
@@ -151,7 +152,7 @@ function readScope(reader: Reader): ReconcileScope | undefined {
     case 2: {
       const count = reader.u8()
       if (count === 0 || count > SCOPE_TAGS_MAX) return undefined
-      const tags = Array.from({ length: count }, () => reader.take(TAG_PREFIX_BYTES))
+      const tags = Array.from({ length: count }, () => reader.take(SCOPE_TAG_BYTES))
       return { kind: 'tags', tags }
     }
     default:
@@ -175,7 +176,7 @@ export function encodeSync(
   else if (scope.kind === 'range') writer.u8(1).u8(scope.bits)
   else {
     writer.u8(2).u8(scope.tags.length)
-    for (const tag of scope.tags) writer.put(tag.subarray(0, TAG_PREFIX_BYTES))
+    for (const tag of scope.tags) writer.put(tag.subarray(0, SCOPE_TAG_BYTES))
   }
   return writer.put(nonce).varint(size).put(symbols.toBytes()).done()
 }

@@ -7,6 +7,7 @@ import { SeededRandom } from '../../seeded.fixture.ts'
 import type { SessionPort } from '../../session/port.ts'
 import { fromHex } from '../../wire/bytes.ts'
 import type { HeldPacket } from '../cache/held-packet.ts'
+import { shortOf } from '../packet-name.ts'
 import { Spread } from './spread.ts'
 import {
   type Copies,
@@ -30,7 +31,7 @@ export function heldPacket(number: number, tag = 'aa'.repeat(32)): HeldPacket {
 }
 
 export function shortName(held: HeldPacket): string {
-  return held.name.slice(0, 16)
+  return shortOf(held.name)
 }
 
 /** The other end of a session: what it got, and acknowledges when the test says so. */

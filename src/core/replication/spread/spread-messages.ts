@@ -2,6 +2,7 @@ import { MALFORMED, type Malformed } from '../../errors.ts'
 import { fromHex, toHex } from '../../wire/bytes.ts'
 import { Reader } from '../../wire/reader.ts'
 import { Writer } from '../../wire/writer.ts'
+import { SHORT_BYTES } from '../packet-name.ts'
 
 /**
  * The messages by which packets spread between neighbours: docs/spec/spread.md. Decides their bytes
@@ -15,11 +16,10 @@ export const KIND_LACK = 0x34
 export const KIND_HELD = 0x35
 export const KIND_INTEREST = 0x38
 
-/** How packets are announced: the first bytes of their ids. */
-export const SHORT_BYTES = 8
+/** Packets that one message names. */
 export const SHORTS_MAX = 128
 /** How tags are named to neighbours: their first bytes. */
-export const TAG_PREFIX_BYTES = 16
+const TAG_PREFIX_BYTES = 16
 /** Guess: ten days of six subclusters; what does not fit is found by reconciling. */
 export const INTEREST_TAGS_MAX = 64
 const RECEIPT_BIT = 0x40
@@ -113,6 +113,11 @@ export function encodePacketMessage(
   const step = copies === undefined ? STEP_GIVEN : stepOf(copies)
   const head = KIND_PACKET | step | (wantsReceipt ? RECEIPT_BIT : 0)
   return new Writer(1 + packet.length).u8(head).put(packet).done()
+}
+
+/** In hex, of a tag in hex. */
+export function tagPrefix(tag: string): string {
+  return tag.slice(0, 2 * TAG_PREFIX_BYTES)
 }
 
 /** At most `SHORTS_MAX`, of 16 hex digits each. */

@@ -7,6 +7,7 @@ import { distanceOf, pointOf } from '../../overlay/id-space.ts'
 import type { Placement } from '../../overlay/placement.ts'
 import type { SessionPort } from '../../session/port.ts'
 import type { HeldPacket } from '../cache/packet-store.ts'
+import { shortOf } from '../packet-name.ts'
 import { Link, type QueuedPacket } from './link.ts'
 import { HELD_WAIT_MS, Receipts } from './receipts.ts'
 import {
@@ -23,7 +24,7 @@ import {
   KIND_WANT,
   SHORTS_MAX,
   type SpreadMessage,
-  TAG_PREFIX_BYTES,
+  tagPrefix,
 } from './spread-messages.ts'
 import { Wants } from './wants.ts'
 
@@ -70,7 +71,6 @@ const WANTED_BYTES = 600
 const PACE_MS = 250
 /** Of one remote at a time, after reconciling. */
 const EXPECTED_MAX = 32_768
-const TAG_DIGITS = 2 * TAG_PREFIX_BYTES
 
 type OtherMessage = Exclude<SpreadMessage, { readonly kind: typeof KIND_PACKET }>
 
@@ -177,7 +177,7 @@ export class Spread {
     const copies = this.#copiesMax(targets.length) - chosen.length
     const waitsFrom = this.#links.size > 0 ? now : this.#aloneSince
     const until = Math.max(now, waitsFrom + HELD_WAIT_MS)
-    this.receipts.published(shortOf(held), chosen.length, until, onHeld)
+    this.receipts.published(shortOf(held.name), chosen.length, until, onHeld)
     for (const link of chosen) this.#push(link, held, Math.max(0, copies / chosen.length), true)
     this.#pump(chosen)
     if (!this.#host.placement().isSmall)
@@ -186,10 +186,10 @@ export class Spread {
 
   #widen(name: string, now: Instant): void {
     const held = this.#host.held(name)
-    if (held === undefined || !this.receipts.isLacking(shortOf(held))) return
+    if (held === undefined || !this.receipts.isLacking(shortOf(held.name))) return
     const place = pointOf(this.#host.location(held.tag))
     const further = this.links()
-      .filter((link) => !link.known.has(shortOf(held)))
+      .filter((link) => !link.known.has(shortOf(held.name)))
       .map((link) => ({ link, distance: distanceOf(link.point, place) }))
       .sort((a, b) => a.distance - b.distance)
       .slice(0, WIDER_BY)
@@ -203,7 +203,7 @@ export class Spread {
 
   /** A packet that is new here goes on. */
   forward(held: HeldPacket, from: PeerId, copies: Copies, now: Instant): void {
-    const short = shortOf(held)
+    const short = shortOf(held.name)
     const targets = this.#targets(held.tag)
     const lacking = this.#choose(targets, held.tag).filter(
       (link) => link.peer !== from && !link.known.has(short),
@@ -386,7 +386,7 @@ export class Spread {
 
   #push(link: Link, held: HeldPacket, copies: Copies, wantsReceipt: boolean): void {
     this.counters.packetsPushed++
-    link.push({ name: held.name, short: shortOf(held), tag: held.tag, copies, wantsReceipt })
+    link.push({ name: held.name, short: shortOf(held.name), tag: held.tag, copies, wantsReceipt })
   }
 
   #pump(links: readonly Link[]): void {
@@ -401,7 +401,7 @@ export class Spread {
   readonly #giftOf = (name: string): QueuedPacket | undefined => {
     const held = this.#host.held(name)
     if (held === undefined) return undefined
-    const short = shortOf(held)
+    const short = shortOf(held.name)
     const wantsReceipt = this.receipts.isAwaited(short)
     return { name, short, tag: held.tag, copies: undefined, wantsReceipt }
   }
@@ -410,7 +410,7 @@ export class Spread {
   #targets(tag: string): Link[] {
     const placement = this.#host.placement()
     const location = this.#host.location(tag)
-    const prefix = prefixOf(tag)
+    const prefix = tagPrefix(tag)
     const isUndecided = placement.isSmall
     const isCustodian = placement.custodiansOf(location)
     const targets = this.links().filter(
@@ -451,11 +451,11 @@ export class Spread {
     const placement = this.#host.placement()
     const { isSmall } = placement
     const openly = isSmall ? [] : this.#host.followedOpenly().slice(0, INTEREST_TAGS_MAX)
-    const tagsOf = new Map(links.map((link) => [link, openly.map(prefixOf)]))
+    const tagsOf = new Map(links.map((link) => [link, openly.map(tagPrefix)]))
     for (const tag of isSmall ? [] : this.#host.followedPrivately()) {
       const isCustodian = placement.custodiansOf(this.#host.location(tag))
       for (const [link, tags] of tagsOf)
-        if (tags.length < INTEREST_TAGS_MAX && isCustodian(link.point)) tags.push(prefixOf(tag))
+        if (tags.length < INTEREST_TAGS_MAX && isCustodian(link.point)) tags.push(tagPrefix(tag))
     }
     const isFew = this.#links.size < FEW_LINKS
     for (const [link, tags] of tagsOf) {
@@ -465,14 +465,6 @@ export class Spread {
       link.sendMessage(encodeInterest(isSmall, this.#links.size, tags))
     }
   }
-}
-
-function prefixOf(tag: string): string {
-  return tag.slice(0, TAG_DIGITS)
-}
-
-export function shortOf(held: HeldPacket): string {
-  return held.name.slice(0, 16)
 }
 
 /** It sleeps, or may have left without a word: others come first. */
