@@ -25,6 +25,8 @@ const EVERYONE_KEEPS_ALL: Placement = {
   isSmall: true,
   isOurs: () => true,
   custodiansOf: () => () => true,
+  regionOf: () => '',
+  regionsOf: () => [''],
   ownBits: 0,
   nearer: () => [],
 }

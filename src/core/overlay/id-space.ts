@@ -28,3 +28,13 @@ export function commonBits(a: IdPoint, b: IdPoint): number {
   const high = a.high ^ b.high
   return high !== 0 ? Math.clz32(high) : 32 + Math.clz32(a.low ^ b.low)
 }
+
+/** The point with its other bits zero. */
+export function leadingBits({ high, low }: IdPoint, bits: number): IdPoint {
+  return { high: high & maskOf(bits), low: low & maskOf(bits - 32) }
+}
+
+function maskOf(bits: number): number {
+  if (bits <= 0) return 0
+  return bits >= 32 ? -1 : -1 << (32 - bits)
+}

@@ -1,5 +1,5 @@
 import type { PeerId } from '../io.ts'
-import { commonBits, distanceOf, type IdPoint, pointOf } from './id-space.ts'
+import { commonBits, distanceOf, type IdPoint, POINT_BITS, pointOf } from './id-space.ts'
 
 /**
  * The peers we have a session with at this moment, the nearest to our own id first. They have proved
@@ -20,6 +20,8 @@ export class LivePeers {
   readonly self: IdPoint
   readonly #byPeer = new Map<PeerId, LivePeer>()
   readonly #nearest: LivePeer[] = []
+  /** By their points, so that those near a place stand side by side. */
+  readonly #byPoint: LivePeer[] = []
   #sessions = 0
   #version = 0
 
@@ -62,6 +64,7 @@ export class LivePeers {
     }
     this.#byPeer.set(peer, live)
     this.#nearest.splice(firstBeyond(this.#nearest, distance), 0, live)
+    this.#byPoint.splice(this.#indexOf(point), 0, live)
     this.#version++
   }
 
@@ -70,13 +73,50 @@ export class LivePeers {
     if (live === undefined) return
     this.#byPeer.delete(peer)
     this.#nearest.splice(this.#nearest.indexOf(live), 1)
+    this.#byPoint.splice(this.#byPoint.indexOf(live), 1)
     this.#version++
   }
 
-  /** The nearest to a place, with their distance from it. */
+  /**
+   * The nearest to a place, the nearest first. Away from it, to either side, peers share fewer and fewer
+   * leading bits with it; who shares more is nearer.
+   */
   near(place: IdPoint, count: number): LivePeer[] {
-    return nearestOf(this.#nearest, place, count)
+    const peers = this.#byPoint
+    const bitsAt = (index: number): number => {
+      const live = peers[index]
+      return live === undefined ? -1 : commonBits(live.point, place)
+    }
+    let to = this.#indexOf(place)
+    let from = to - 1
+    let bits = POINT_BITS
+    for (let i = 0; i < count && to - from <= peers.length; i++) {
+      bits = Math.max(bitsAt(from), bitsAt(to))
+      if (bitsAt(to) === bits) to++
+      else from--
+    }
+    while (bitsAt(from) >= bits) from--
+    while (bitsAt(to) >= bits) to++
+    return nearestOf(peers.slice(from + 1, to), place, count)
   }
+
+  /** Where the first one is that does not come before a point. */
+  #indexOf(point: IdPoint): number {
+    let from = 0
+    let to = this.#byPoint.length
+    while (from < to) {
+      const middle = (from + to) >> 1
+      const other = this.#byPoint[middle]?.point
+      if (other !== undefined && isBefore(other, point)) from = middle + 1
+      else to = middle
+    }
+    return from
+  }
+}
+
+function isBefore(a: IdPoint, b: IdPoint): boolean {
+  if (a.high !== b.high) return a.high >>> 0 < b.high >>> 0
+  return a.low >>> 0 < b.low >>> 0
 }
 
 /** Of any that have a point, the nearest to a place, the nearest first. */

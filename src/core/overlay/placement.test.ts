@@ -96,6 +96,23 @@ test('elsewhere the custodians are told by the size of the network, within one b
   }
 })
 
+test('regions say the same as asking for each peer and location', () => {
+  for (const size of [100, 250, 1_000]) {
+    const ids = network(size, 'regions')
+    const placement = placementOf(ids, size - 1)
+    const near = (i: number) => `${self(ids).slice(0, i)}${'5'.repeat(64 - i)}`
+    const places = [
+      ...network(50, 'places of regions'),
+      ...Array.from({ length: 20 }, (_, i) => near(i)),
+    ]
+    for (const peer of [...ids, near(4), near(10), near(15)].map(pointOf))
+      for (const place of places) {
+        const isWithin = placement.regionsOf(peer).includes(placement.regionOf(place))
+        assert.equal(isWithin, placement.custodiansOf(place)(peer))
+      }
+  }
+})
+
 test('the sessions nearer to a place than we are, the nearest first', () => {
   const ids = network(200, 'nearer')
   const placement = placementOf(ids, 300, 199)

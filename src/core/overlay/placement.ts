@@ -1,5 +1,5 @@
 import type { PeerId } from '../io.ts'
-import { commonBits, distanceOf, type IdPoint, pointOf } from './id-space.ts'
+import { commonBits, distanceOf, type IdPoint, leadingBits, pointOf } from './id-space.ts'
 import { type LivePeers, nearestOf } from './live-peers.ts'
 
 /**
@@ -15,6 +15,9 @@ export interface Placement {
   isOurs(location: string): boolean
   /** Who keeps it: exact where we are custodians too, by the estimated size of the network elsewhere. */
   custodiansOf(location: string): (peer: IdPoint) => boolean
+  /** The same for many of both: a peer is custodian of the locations in one of its regions. */
+  regionOf(location: string): string
+  regionsOf(peer: IdPoint): readonly string[]
   /** Leading bits of our id that span what we are custodians of; 0 when small. */
   readonly ownBits: number
   /** Sessions strictly nearer to a location than we are, the nearest first. */
@@ -71,6 +74,17 @@ export class NetworkPlacement implements Placement {
     return (peer) => commonBits(peer, place) >= bits
   }
 
+  regionOf(location: string): string {
+    const place = pointOf(location)
+    return regionOf(place, this.bitsAt(place))
+  }
+
+  regionsOf(peer: IdPoint): readonly string[] {
+    const usual = this.isSmall ? 0 : this.#usualBits
+    const bits = this.bitsAt(peer)
+    return bits === usual ? [regionOf(peer, bits)] : [regionOf(peer, bits), regionOf(peer, usual)]
+  }
+
   /** Leading bits that a place's custodians share with it. */
   bitsAt(place: IdPoint): number {
     if (this.isSmall) return 0
@@ -121,9 +135,17 @@ export function smallPlacement(size: () => number): Placement {
     isSmall: true,
     isOurs: () => true,
     custodiansOf: () => () => true,
+    regionOf: () => '',
+    regionsOf: () => [''],
     ownBits: 0,
     nearer: () => [],
   }
+}
+
+/** The part of the id space in which points begin with the same bits. */
+function regionOf(point: IdPoint, bits: number): string {
+  const { high, low } = leadingBits(point, bits)
+  return `${bits} ${high} ${low}`
 }
 
 /** Leading bits that two ids or locations share, in hex: 64 at most. */

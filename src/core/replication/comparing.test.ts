@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { PeerId } from '../io.ts'
-import { commonBits, pointOf } from '../overlay/id-space.ts'
+import { commonBits, type IdPoint, leadingBits, pointOf } from '../overlay/id-space.ts'
 import { type Placement, sharedBits } from '../overlay/placement.ts'
 import { ascii, toHex } from '../wire/bytes.ts'
 import {
@@ -54,11 +54,14 @@ const range = (from: number, to: number) =>
 /** A network of a thousand in which a peer is custodian of what shares so many bits with it. */
 function large(ownBits: number, self: () => PeerId): Placement {
   const isNear = (peer: string, location: string) => sharedBits(peer, location) >= ownBits
+  const regionOf = (point: IdPoint) => JSON.stringify(leadingBits(point, ownBits))
   return {
     networkSize: 1000,
     isSmall: false,
     isOurs: (location) => isNear(self(), location),
     custodiansOf: (location) => (peer) => commonBits(peer, pointOf(location)) >= ownBits,
+    regionOf: (location) => regionOf(pointOf(location)),
+    regionsOf: (peer) => [regionOf(peer)],
     ownBits,
     nearer: () => [],
   }

@@ -4,8 +4,8 @@ import { ascii, fromHex, toHex } from '../wire/bytes.ts'
 
 /** Where in the id space the custodians of a tag are. Who they are is for `overlay/placement.ts`. */
 const LABEL = ascii('latica place')
-/** Guess: those of a busy peer; any other is worked out anew. */
-const PLACES_MAX = 4096
+/** Guess: ten days of a thousand contacts; any other is worked out anew. */
+const PLACES_MAX = 16_384
 
 export class Places {
   readonly #crypto: Crypto

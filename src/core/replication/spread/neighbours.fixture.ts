@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { MALFORMED } from '../../errors.ts'
 import type { Instant, PeerId } from '../../io.ts'
-import { distanceOf, pointOf } from '../../overlay/id-space.ts'
+import { distanceOf, type IdPoint, pointOf } from '../../overlay/id-space.ts'
 import type { Placement } from '../../overlay/placement.ts'
 import { SeededRandom } from '../../seeded.fixture.ts'
 import type { SessionPort } from '../../session/port.ts'
@@ -122,6 +122,8 @@ export class SpreadBench {
 
   constructor(seed = 1) {
     const bench = this
+    const isCustodian = (point: IdPoint) =>
+      this.isSmall || [...this.custodians].some((peer) => distanceOf(pointOf(peer), point) === 0)
     const placement: Placement = {
       get networkSize() {
         return bench.networkSize
@@ -130,8 +132,9 @@ export class SpreadBench {
         return bench.isSmall
       },
       isOurs: () => this.isSmall || this.isOurs,
-      custodiansOf: () => (point) =>
-        this.isSmall || [...this.custodians].some((peer) => distanceOf(pointOf(peer), point) === 0),
+      custodiansOf: () => isCustodian,
+      regionOf: () => 'the only',
+      regionsOf: (point) => (isCustodian(point) ? ['the only'] : []),
       ownBits: 0,
       nearer: (_location, count) => this.nearer.slice(0, count),
     }

@@ -452,11 +452,7 @@ export class Spread {
     const { isSmall } = placement
     const openly = isSmall ? [] : this.#host.followedOpenly().slice(0, INTEREST_TAGS_MAX)
     const tagsOf = new Map(links.map((link) => [link, openly.map(tagPrefix)]))
-    for (const tag of isSmall ? [] : this.#host.followedPrivately()) {
-      const isCustodian = placement.custodiansOf(this.#host.location(tag))
-      for (const [link, tags] of tagsOf)
-        if (tags.length < INTEREST_TAGS_MAX && isCustodian(link.point)) tags.push(tagPrefix(tag))
-    }
+    if (!isSmall) this.#addPrivate(tagsOf)
     const isFew = this.#links.size < FEW_LINKS
     for (const [link, tags] of tagsOf) {
       const interest = `${isSmall} ${isFew} ${tags.join('')}`
@@ -464,6 +460,21 @@ export class Spread {
       link.toldInterest = interest
       link.sendMessage(encodeInterest(isSmall, this.#links.size, tags))
     }
+  }
+
+  /** Those who keep what is private hear of it. */
+  #addPrivate(tagsOf: ReadonlyMap<Link, string[]>): void {
+    const placement = this.#host.placement()
+    const byRegion = new Map<string, string[][]>()
+    for (const [link, tags] of tagsOf)
+      for (const region of placement.regionsOf(link.point)) {
+        const listeners = byRegion.get(region)
+        if (listeners === undefined) byRegion.set(region, [tags])
+        else listeners.push(tags)
+      }
+    for (const tag of this.#host.followedPrivately())
+      for (const tags of byRegion.get(placement.regionOf(this.#host.location(tag))) ?? [])
+        if (tags.length < INTEREST_TAGS_MAX) tags.push(tagPrefix(tag))
   }
 }
 
