@@ -25,6 +25,7 @@ const EVERYONE_KEEPS_ALL: Placement = {
   isSmall: true,
   isOurs: () => true,
   custodiansOf: () => () => true,
+  division: 'everything',
   regionOf: () => '',
   regionsOf: () => [''],
   ownBits: 0,

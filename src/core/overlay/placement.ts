@@ -18,6 +18,8 @@ export interface Placement {
   /** The same for many of both: a peer is custodian of the locations in one of its regions. */
   regionOf(location: string): string
   regionsOf(peer: IdPoint): readonly string[]
+  /** Another string whenever the regions are others. */
+  readonly division: string
   /** Leading bits of our id that span what we are custodians of; 0 when small. */
   readonly ownBits: number
   /** Sessions strictly nearer to a location than we are, the nearest first. */
@@ -72,6 +74,10 @@ export class NetworkPlacement implements Placement {
     const place = pointOf(location)
     const bits = this.bitsAt(place)
     return (peer) => commonBits(peer, place) >= bits
+  }
+
+  get division(): string {
+    return this.isSmall ? 'everything' : `${this.ownBits} ${this.#usualBits}`
   }
 
   regionOf(location: string): string {
@@ -135,6 +141,7 @@ export function smallPlacement(size: () => number): Placement {
     isSmall: true,
     isOurs: () => true,
     custodiansOf: () => () => true,
+    division: 'everything',
     regionOf: () => '',
     regionsOf: () => [''],
     ownBits: 0,

@@ -60,6 +60,7 @@ function large(ownBits: number, self: () => PeerId): Placement {
     isSmall: false,
     isOurs: (location) => isNear(self(), location),
     custodiansOf: (location) => (peer) => commonBits(peer, pointOf(location)) >= ownBits,
+    division: `${ownBits}`,
     regionOf: (location) => regionOf(pointOf(location)),
     regionsOf: (peer) => [regionOf(peer)],
     ownBits,

@@ -18,12 +18,20 @@ interface TagsOfDays {
   readonly older: readonly string[]
 }
 
+interface Followed {
+  readonly all: readonly string[]
+  readonly openly: readonly string[]
+  readonly privately: readonly string[]
+}
+
 export class Tags {
   readonly #subscriptions = new Map<Subscription, TagsOfDays>()
   /** Those whose tags tell who writes to whom. */
   readonly #private = new Set<Subscription>()
   readonly #byTag = new Map<string, Subscription>()
   #day: number
+  /** Until something is followed or not any more. */
+  #followed: Followed | undefined
 
   constructor(wall: UnixMs) {
     this.#day = dayOf(wall)
@@ -31,6 +39,7 @@ export class Tags {
 
   /** `isPrivate`: who follows its tags is nobody's business but that of those who keep its packets. */
   add(subscription: Subscription, isPrivate = false): void {
+    this.#followed = undefined
     if (isPrivate) this.#private.add(subscription)
     // Upwards: a day's keys follow from the day's before, and only from those.
     const older = this.#ofDays(subscription, -DAYS_BACK, -2)
@@ -41,6 +50,7 @@ export class Tags {
 
   remove(subscription: Subscription): void {
     for (const tag of this.liveOf(subscription)) this.#byTag.delete(tag)
+    this.#followed = undefined
     this.#subscriptions.delete(subscription)
     this.#private.delete(subscription)
   }
@@ -73,18 +83,27 @@ export class Tags {
     return [...recent, ...older]
   }
 
-  /** What we follow, the days that matter most first. */
-  followed(): string[] {
-    return this.#live(() => true)
+  /** What we follow, the days that matter most first: the same array until it changes. */
+  followed(): readonly string[] {
+    return this.#lists().all
   }
 
   /** The same, but for what is private, or only that. */
-  followedOpenly(): string[] {
-    return this.#live((each) => !this.#private.has(each))
+  followedOpenly(): readonly string[] {
+    return this.#lists().openly
   }
 
-  followedPrivately(): string[] {
-    return this.#live((each) => this.#private.has(each))
+  followedPrivately(): readonly string[] {
+    return this.#lists().privately
+  }
+
+  #lists(): Followed {
+    this.#followed ??= {
+      all: this.#live(() => true),
+      openly: this.#live((each) => !this.#private.has(each)),
+      privately: this.#live((each) => this.#private.has(each)),
+    }
+    return this.#followed
   }
 
   #live(isMeant: (subscription: Subscription) => boolean): string[] {

@@ -27,6 +27,13 @@ export interface QueuedPacket {
   readonly wantsReceipt: boolean
 }
 
+export interface ToldInterest {
+  readonly isEverything: boolean
+  /** Whether we have few neighbours, and want to hear of packets from each. */
+  readonly isFew: boolean
+  readonly tags: string
+}
+
 export class Link {
   readonly port: SessionPort
   readonly point: IdPoint
@@ -39,7 +46,7 @@ export class Link {
   remoteLinks = 255
   followed: ReadonlySet<string> = NOTHING
   /** What it was told of ours last. */
-  toldInterest = ''
+  toldInterest: ToldInterest | undefined
   readonly known = new SeenSet(KNOWN_MIN)
   /** When it is asked unasked things of again: it sent what is not authentic. */
   shunnedUntil = 0
@@ -168,3 +175,7 @@ export class Link {
 
 /** A packet as it is given away; undefined when it is not held any more. */
 export type GiftOf = (name: string) => QueuedPacket | undefined
+
+export function isSameInterest(a: ToldInterest, b: ToldInterest | undefined): boolean {
+  return a.isEverything === b?.isEverything && a.isFew === b.isFew && a.tags === b.tags
+}

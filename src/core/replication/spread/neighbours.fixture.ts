@@ -133,6 +133,7 @@ export class SpreadBench {
       },
       isOurs: () => this.isSmall || this.isOurs,
       custodiansOf: () => isCustodian,
+      division: 'of one',
       regionOf: () => 'the only',
       regionsOf: (point) => (isCustodian(point) ? ['the only'] : []),
       ownBits: 0,

@@ -4,18 +4,17 @@ import { earlier } from '../../deadlines.ts'
 import type { Deadline, Instant, PeerId } from '../../io.ts'
 import { FairBudget } from '../../overlay/fair-budget.ts'
 import { distanceOf, pointOf } from '../../overlay/id-space.ts'
-import type { Placement } from '../../overlay/placement.ts'
 import type { SessionPort } from '../../session/port.ts'
 import type { HeldPacket } from '../cache/packet-store.ts'
 import { shortOf } from '../packet-name.ts'
-import { Link, type QueuedPacket } from './link.ts'
+import { type InterestHost, InterestTags } from './interest-tags.ts'
+import { isSameInterest, Link, type QueuedPacket, type ToldInterest } from './link.ts'
 import { HELD_WAIT_MS, Receipts } from './receipts.ts'
 import {
   type Copies,
   encodeInterest,
   encodePacketMessage,
   encodeShorts,
-  INTEREST_TAGS_MAX,
   KIND_HAVE,
   KIND_HELD,
   KIND_INTEREST,
@@ -74,20 +73,13 @@ const EXPECTED_MAX = 32_768
 
 type OtherMessage = Exclude<SpreadMessage, { readonly kind: typeof KIND_PACKET }>
 
-export interface SpreadHost {
-  placement(): Placement
+export interface SpreadHost extends InterestHost {
   held(name: string): HeldPacket | undefined
   heldByShort(short: string): HeldPacket | undefined
   /** Held, or held once and not to be taken again. */
   knowsShort(short: string): boolean
-  /** Where a tag's custodians are. */
-  location(tag: string): string
   /** Whether we and this remote know each other as members of what has this tag. */
   isFellow(peer: PeerId, tag: string): boolean
-  /** What neighbours are told that we follow: tags in hex. */
-  followedOpenly(): readonly string[]
-  /** What only those are told who keep it. */
-  followedPrivately(): readonly string[]
   requestSync(): void
 }
 
@@ -98,6 +90,7 @@ export class Spread {
   readonly #wants = new Wants()
   readonly #budget: FairBudget
   readonly receipts: Receipts
+  readonly #interest: InterestTags
   readonly #faults = new Map<PeerId, number>()
   readonly counters = {
     packetsPushed: 0,
@@ -114,6 +107,7 @@ export class Spread {
   constructor(options: { random: Random; host: SpreadHost }, now: Instant) {
     this.#host = options.host
     this.#random = options.random
+    this.#interest = new InterestTags(options.host)
     this.#budget = new FairBudget(UNASKED, now)
     this.#aloneSince = now
     this.receipts = new Receipts(
@@ -448,33 +442,15 @@ export class Spread {
   }
 
   #tellInterest(links: readonly Link[]): void {
-    const placement = this.#host.placement()
-    const { isSmall } = placement
-    const openly = isSmall ? [] : this.#host.followedOpenly().slice(0, INTEREST_TAGS_MAX)
-    const tagsOf = new Map(links.map((link) => [link, openly.map(tagPrefix)]))
-    if (!isSmall) this.#addPrivate(tagsOf)
+    const { isSmall } = this.#host.placement()
     const isFew = this.#links.size < FEW_LINKS
-    for (const [link, tags] of tagsOf) {
-      const interest = `${isSmall} ${isFew} ${tags.join('')}`
-      if (interest === link.toldInterest) continue
+    for (const link of links) {
+      const { tags, text } = this.#interest.of(link.point)
+      const interest: ToldInterest = { isEverything: isSmall, isFew, tags: text }
+      if (isSameInterest(interest, link.toldInterest)) continue
       link.toldInterest = interest
       link.sendMessage(encodeInterest(isSmall, this.#links.size, tags))
     }
-  }
-
-  /** Those who keep what is private hear of it. */
-  #addPrivate(tagsOf: ReadonlyMap<Link, string[]>): void {
-    const placement = this.#host.placement()
-    const byRegion = new Map<string, string[][]>()
-    for (const [link, tags] of tagsOf)
-      for (const region of placement.regionsOf(link.point)) {
-        const listeners = byRegion.get(region)
-        if (listeners === undefined) byRegion.set(region, [tags])
-        else listeners.push(tags)
-      }
-    for (const tag of this.#host.followedPrivately())
-      for (const tags of byRegion.get(placement.regionOf(this.#host.location(tag))) ?? [])
-        if (tags.length < INTEREST_TAGS_MAX) tags.push(tagPrefix(tag))
   }
 }
 
