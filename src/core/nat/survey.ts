@@ -170,9 +170,7 @@ export class Survey {
   /** A neighbour that may help came. */
   helperUp(now: Instant): void {
     if (this.#round !== undefined) return
-    const count = Math.min(REFLECTORS_MAX, this.#options.host.helpers().length)
-    const isMore = count > this.#lastReflectors && (this.#isMissing() || this.#lastReflectors < 2)
-    if (this.#lastRoundAt === undefined || isMore) this.#schedule(now + GATHER_MS)
+    if (this.#lastRoundAt === undefined || this.#wouldTellMore()) this.#schedule(now + GATHER_MS)
   }
 
   /** Whether this STUN message was for us; if not, it may be a request to answer. */
@@ -334,6 +332,13 @@ export class Survey {
 
   #schedule(at: number): void {
     this.#dueAt = Math.min(this.#dueAt ?? Number.POSITIVE_INFINITY, at) as Instant
+  }
+
+  /** Whether there are more helpers than were asked last, and they could add to what was found. */
+  #wouldTellMore(): boolean {
+    const asked = this.#lastReflectors
+    if (asked >= REFLECTORS_MAX || (asked >= 2 && !this.#isMissing())) return false
+    return this.#options.host.helpers().length > asked
   }
 
   #isMissing(): boolean {
