@@ -22,6 +22,8 @@ const CONCURRENCY = 2
 const FILE_MINUTES_MAX = 5
 /** The simulator's matrix of NATs takes two hours on two cores. */
 const LONG_FILE_MINUTES_MAX = 240
+/** A thousand members of one subcluster take 9 GB. */
+const LONG_HEAP_MB_MAX = 14_000
 
 const words = process.argv.slice(2)
 const isLong = words.includes('--long')
@@ -78,6 +80,10 @@ function checkStatically(): void {
 }
 
 async function runTests(): Promise<void> {
+  if (isLong) {
+    const given = process.env['NODE_OPTIONS'] ?? ''
+    process.env['NODE_OPTIONS'] = `--max-old-space-size=${LONG_HEAP_MB_MAX} ${given}`
+  }
   const kind = isLong ? '.long.ts' : '.test.ts'
   const files = listFiles()
     .filter((path) => path.endsWith(kind))
