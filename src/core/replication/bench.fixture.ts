@@ -1,4 +1,5 @@
 import { sodiumNative } from '../../crypto/sodium-native.ts'
+import type { Crypto } from '../crypto.ts'
 import { SubclusterKeys } from '../groups/subcluster-keys.ts'
 import type { DeliveryOrder, Instant, PacketInfo, PeerId, RejectCode, UnixMs } from '../io.ts'
 import { type Placement, smallPlacement } from '../overlay/placement.ts'
@@ -91,6 +92,7 @@ export interface BenchWish {
   readonly disk?: Map<string, Uint8Array>
   readonly placement?: Placement
   readonly cacheBytes?: number
+  readonly crypto?: Crypto
   /** When nothing is loaded yet. */
   readonly isUnloaded?: boolean
 }
@@ -117,7 +119,7 @@ export class ReplicationBench {
     this.disk = wish.disk ?? new Map()
     this.replication = new Replication(
       {
-        crypto,
+        crypto: wish.crypto ?? crypto,
         random: new SeededRandom(seed),
         author: { ...author, peerId: this.self },
         cacheBytes: wish.cacheBytes ?? 16 * 1024 * 1024,
