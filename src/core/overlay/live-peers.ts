@@ -1,3 +1,4 @@
+import { smallest } from '../collections/smallest.ts'
 import type { PeerId } from '../io.ts'
 import { commonBits, distanceOf, type IdPoint, POINT_BITS, pointOf } from './id-space.ts'
 
@@ -125,15 +126,7 @@ export function nearestOf<T extends { readonly point: IdPoint }>(
   place: IdPoint,
   count: number,
 ): T[] {
-  const best: { readonly one: T; readonly distance: number }[] = []
-  for (const one of all) {
-    const distance = distanceOf(one.point, place)
-    const last = best[best.length - 1]
-    if (best.length >= count && (last === undefined || distance >= last.distance)) continue
-    best.splice(firstBeyond(best, distance), 0, { one, distance })
-    if (best.length > count) best.pop()
-  }
-  return best.map(({ one }) => one)
+  return smallest(all, count, ({ point }) => distanceOf(point, place))
 }
 
 /** Where the first element lies that is farther than `distance`, in a list ordered by distance. */

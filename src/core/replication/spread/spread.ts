@@ -1,3 +1,4 @@
+import { smallest } from '../../collections/smallest.ts'
 import { TimerQueue } from '../../collections/timer-queue.ts'
 import type { Random } from '../../crypto.ts'
 import { earlier } from '../../deadlines.ts'
@@ -433,12 +434,10 @@ export class Spread {
   #choose(targets: readonly Link[], tag: string, count = DEGREE): readonly Link[] {
     if (targets.length <= count) return targets
     const seed = Number.parseInt(tag.slice(0, 8), 16)
-    const order = targets
-      .map((link) => ({ link, isAway: isAway(link), score: mixed(seed, link.salt) }))
-      .sort((a, b) => Number(a.isAway) - Number(b.isAway) || a.score - b.score)
-      .map(({ link }) => link)
-    const lonely = order.slice(count).filter(({ remoteLinks }) => remoteLinks < FEW_LINKS)
-    return [...order.slice(0, count), ...lonely.slice(0, DEGREE)]
+    const rank = (link: Link) => mixed(seed, link.salt) + (isAway(link) ? 2 ** 32 : 0)
+    const chosen = smallest(targets, count, rank)
+    const lonely = targets.filter((link) => link.remoteLinks < FEW_LINKS && !chosen.includes(link))
+    return [...chosen, ...smallest(lonely, DEGREE, rank)]
   }
 
   #tellInterest(links: readonly Link[]): void {
