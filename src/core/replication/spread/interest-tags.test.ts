@@ -3,12 +3,13 @@ import { test } from 'node:test'
 import type { PeerId } from '../../io.ts'
 import { pointOf } from '../../overlay/id-space.ts'
 import { LivePeers } from '../../overlay/live-peers.ts'
-import { NetworkPlacement } from '../../overlay/placement.ts'
+import { NetworkPlacement, type Placement, smallPlacement } from '../../overlay/placement.ts'
 import { SeededRandom } from '../../seeded.fixture.ts'
 import { toHex } from '../../wire/bytes.ts'
-import { InterestTags } from './interest-tags.ts'
+import { InterestTags, REGIONS_MAX } from './interest-tags.ts'
 import { INTEREST_TAGS_MAX, tagPrefix } from './spread-messages.ts'
 
+const NONE: readonly string[] = []
 const random = new SeededRandom(11)
 const id = () => toHex(random.bytes(32)) as PeerId
 const ids = (count: number) => Array.from({ length: count }, id)
@@ -88,4 +89,26 @@ test('peers are told the same, in the same words, while nothing that concerns th
   assert.equal(bench.interest.of(pointOf(peer)).text, before.text)
   bench.openly = ids(3)
   assert.notEqual(bench.interest.of(pointOf(peer)).text, before.text)
+})
+
+// Turns red when neighbours can make us remember what each of them was told.
+test('what is remembered for neighbours is bounded, wherever they say they are', () => {
+  const placement: Placement = {
+    ...smallPlacement(() => 1_000_000),
+    isSmall: false,
+    regionsOf: ({ high, low }) => [`${high} ${low}`],
+  }
+  const open = ids(1)
+  const interest = new InterestTags({
+    placement: () => placement,
+    location: (tag) => tag,
+    followedOpenly: () => open,
+    followedPrivately: () => NONE,
+  })
+  const peers = ids(REGIONS_MAX + 1).map(pointOf)
+  const [first = pointOf('')] = peers
+  const before = interest.of(first)
+  for (const peer of peers) interest.of(peer)
+  assert.notEqual(interest.of(first), before, 'the first was forgotten')
+  assert.deepEqual(interest.of(first), before)
 })

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../collections/bounded-map.ts'
 import type { IdPoint } from '../../overlay/id-space.ts'
 import type { Placement } from '../../overlay/placement.ts'
 import { INTEREST_TAGS_MAX, tagPrefix } from './spread-messages.ts'
@@ -28,6 +29,8 @@ interface RankedTag {
   readonly prefix: string
 }
 
+/** Guess: those of as many neighbours as there may be. Where a neighbour is, is for it to say. */
+export const REGIONS_MAX = 1024
 const NOTHING: ToldTags = { tags: [], text: '' }
 
 export class InterestTags {
@@ -38,7 +41,7 @@ export class InterestTags {
   readonly #regionOfTag = new Map<string, string>()
   /** Private ones, the first of each region. */
   readonly #ofRegion = new Map<string, RankedTag[]>()
-  readonly #ofRegions = new Map<string, ToldTags>()
+  #ofRegions = new BoundedMap<string, ToldTags>(REGIONS_MAX)
 
   constructor(host: InterestHost) {
     this.#host = host
@@ -78,7 +81,7 @@ export class InterestTags {
     this.#privately = privately
     this.#division = division
     this.#ofRegion.clear()
-    this.#ofRegions.clear()
+    this.#ofRegions = new BoundedMap(REGIONS_MAX)
     for (const [rank, tag] of privately.entries()) this.#place(rank, tag, placement)
   }
 
