@@ -1,5 +1,4 @@
 import type { Instant, PeerId, UnixMs } from '../src/core/io.ts'
-import type { Placement } from '../src/core/overlay/placement.ts'
 import type { SessionPort } from '../src/core/session/port.ts'
 
 /**
@@ -15,22 +14,12 @@ export interface PacketRates {
 }
 
 type Providers = typeof import('../src/crypto/index.ts')
+type Placing = typeof import('../src/core/overlay/placement.ts')
 type Replicating = typeof import('../src/core/replication/replication.ts')
 type Spreading = typeof import('../src/core/replication/spread/spread-messages.ts')
 type Sealing = typeof import('../src/core/replication/packet-seal.ts')
 type Keys = typeof import('../src/core/groups/subcluster-keys.ts')
 
-const EVERYONE_KEEPS_ALL: Placement = {
-  networkSize: 2,
-  isSmall: true,
-  isOurs: () => true,
-  custodiansOf: () => () => true,
-  division: 'everything',
-  regionOf: () => '',
-  regionsOf: () => [''],
-  ownBits: 0,
-  nearer: () => [],
-}
 const NEIGHBOUR = {
   peer: 'dd'.repeat(32) as PeerId,
   binding: new Uint8Array(32),
@@ -46,12 +35,14 @@ const PAYLOAD_BYTES = 64
 
 const load = (path: string) => import(new URL(path, process.argv[2]).href)
 const { sodiumNative }: Providers = await load('crypto/index.js')
+const { smallPlacement }: Placing = await load('core/overlay/placement.js')
 const { Replication, STORED_PREFIXES }: Replicating = await load('core/replication/replication.js')
 const { encodePacketMessage }: Spreading = await load('core/replication/spread/spread-messages.js')
 const { sealPacket }: Sealing = await load('core/replication/packet-seal.js')
 const { SubclusterKeys }: Keys = await load('core/groups/subcluster-keys.js')
 
 const crypto = sodiumNative()
+const everyoneKeepsAll = smallPlacement(() => 2)
 const keys = new SubclusterKeys(crypto, new Uint8Array(32).fill(1), new Uint8Array(32).fill(2))
 const author = crypto.signingKeyPair(new Uint8Array(32).fill(3))
 const wall = Date.now() as UnixMs
@@ -92,7 +83,7 @@ function receiveAll(isMember: boolean): void {
   let stored = 0
   const random = { bytes: (length: number) => new Uint8Array(length) }
   const host = {
-    placement: () => EVERYONE_KEEPS_ALL,
+    placement: () => everyoneKeepsAll,
     now: () => at.now,
     meanStayMs: () => undefined,
     setGoals: () => {},

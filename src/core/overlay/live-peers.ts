@@ -1,3 +1,4 @@
+import { partitionPoint } from '../collections/partition-point.ts'
 import { smallest } from '../collections/smallest.ts'
 import type { PeerId } from '../io.ts'
 import { commonBits, distanceOf, type IdPoint, POINT_BITS, pointOf } from './id-space.ts'
@@ -103,15 +104,7 @@ export class LivePeers {
 
   /** Where the first one is that does not come before a point. */
   #indexOf(point: IdPoint): number {
-    let from = 0
-    let to = this.#byPoint.length
-    while (from < to) {
-      const middle = (from + to) >> 1
-      const other = this.#byPoint[middle]?.point
-      if (other !== undefined && isBefore(other, point)) from = middle + 1
-      else to = middle
-    }
-    return from
+    return partitionPoint(this.#byPoint, (live) => isBefore(live.point, point))
   }
 }
 
@@ -134,12 +127,5 @@ export function firstBeyond(
   ordered: readonly { readonly distance: number }[],
   distance: number,
 ): number {
-  let from = 0
-  let to = ordered.length
-  while (from < to) {
-    const middle = (from + to) >> 1
-    if ((ordered[middle]?.distance ?? 0) <= distance) from = middle + 1
-    else to = middle
-  }
-  return from
+  return partitionPoint(ordered, (one) => one.distance <= distance)
 }

@@ -13,6 +13,7 @@ import type { HeldPacket } from './cache/packet-store.ts'
 import { CAUSAL_WAIT_MS, CausalOrder, type CausalPacket, type Released } from './causal.ts'
 import { Chronicle } from './chronicle.ts'
 import { CLOCK_SLACK_S, type Packet } from './packet.ts'
+import { NAME_BYTES } from './packet-name.ts'
 import { type OpenedPacket, openBlob, openPacket, type PacketKeys } from './packet-seal.ts'
 
 /**
@@ -125,7 +126,7 @@ export class Subscription {
   ): { readonly arrivals: readonly Reading[]; readonly isLast: boolean } {
     const arrivals: Reading[] = []
     let bytes = 0
-    const cursor = after && { key: after.id.slice(0, 32), lamport: after.lamport }
+    const cursor = after && { key: after.id.slice(0, 2 * NAME_BYTES), lamport: after.lamport }
     const gone: string[] = []
     let isLast = true
     for (const { key } of this.#chronicle.from(since / 1000, cursor)) {

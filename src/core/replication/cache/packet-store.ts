@@ -29,7 +29,6 @@ export type { Duty, HeldPacket } from './held-packet.ts'
  * whoever adds; nothing is verified here but leaves.
  */
 
-/** How a packet is named by messages: hex digits of the id's first 8 bytes. */
 const SLOT_OF_TAG = 2
 const MINUTE_MS = 60_000
 /** A packet is taken, and so kept, for as long as some right clock may find it alive. */

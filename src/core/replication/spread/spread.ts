@@ -4,7 +4,8 @@ import type { Random } from '../../crypto.ts'
 import { earlier } from '../../deadlines.ts'
 import type { Deadline, Instant, PeerId } from '../../io.ts'
 import { FairBudget } from '../../overlay/fair-budget.ts'
-import { distanceOf, pointOf } from '../../overlay/id-space.ts'
+import { pointOf } from '../../overlay/id-space.ts'
+import { nearestOf } from '../../overlay/live-peers.ts'
 import type { SessionPort } from '../../session/port.ts'
 import type { HeldPacket } from '../cache/packet-store.ts'
 import { shortOf } from '../packet-name.ts'
@@ -183,12 +184,8 @@ export class Spread {
     const held = this.#host.held(name)
     if (held === undefined || !this.receipts.isLacking(shortOf(held.name))) return
     const place = pointOf(this.#host.location(held.tag))
-    const further = this.links()
-      .filter((link) => !link.known.has(shortOf(held.name)))
-      .map((link) => ({ link, distance: distanceOf(link.point, place) }))
-      .sort((a, b) => a.distance - b.distance)
-      .slice(0, WIDER_BY)
-      .map(({ link }) => link)
+    const lacking = this.links().filter((link) => !link.known.has(shortOf(held.name)))
+    const further = nearestOf(lacking, place, WIDER_BY)
     if (further.length === 0) return
     const copies = this.#copiesMax(this.#targets(held.tag).length) / further.length
     for (const link of further) this.#push(link, held, copies, true)
